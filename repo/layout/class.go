@@ -1,0 +1,117 @@
+package layout
+
+import (
+	"path"
+	"strings"
+	"time"
+)
+
+// Class is what kind of object a name stands for.
+type Class string
+
+const (
+	// Package is a .deb or .rpm file: created once, never changed, never removed from a stable stream.
+	Package Class = "package"
+	// Hashed is metadata that nothing can change without changing its name: by-hash indexes, yum indexes with a
+	// unique name, snapshots, roots, manifests. Created once; it may go when no recent snapshot names it.
+	Hashed Class = "hashed"
+	// Pointer is what clients ask for by a fixed name: overwritten with the generation that was read, never deleted.
+	Pointer Class = "pointer"
+	// Page is what people and mirrors read: overwritten after the pointers.
+	Page Class = "page"
+	// State is a stream's HEAD, written by compare-and-swap only.
+	State Class = "state"
+)
+
+// Policy is all that follows from an object's class.
+type Policy struct {
+	// CacheControl is the value of that header, set on every write.
+	CacheControl string
+	// Immutable objects are written with the precondition that they do not exist. Writing the same bytes again
+	// succeeds, other bytes under the name are an error.
+	Immutable bool
+	// Spacing is the least time between two writes of one name: object stores limit how often one object may be
+	// overwritten (Google Cloud Storage to once a second).
+	Spacing time.Duration
+	// Retire is how long an object stays after nothing names it any more; 0 means that it stays for ever.
+	Retire time.Duration
+}
+
+const forever = "public, max-age=31536000, immutable"
+
+// Policy tells how objects of the class are cached, written and retired.
+func (c Class) Policy() Policy {
+	switch c {
+	case Package:
+		return Policy{CacheControl: forever, Immutable: true}
+	case Hashed:
+		return Policy{CacheControl: forever, Immutable: true, Retire: 14 * 24 * time.Hour}
+	case Pointer:
+		return Policy{CacheControl: "no-cache", Spacing: 2 * time.Second}
+	case Page:
+		return Policy{CacheControl: "public, max-age=60"}
+	}
+	return Policy{CacheControl: "private, no-store"}
+}
+
+// ClassOf tells the class of the object called name.
+func ClassOf(name string) Class {
+	base := path.Base(name)
+	switch {
+	case strings.HasPrefix(name, ".state/"):
+		if base == "HEAD" {
+			return State
+		}
+		return Hashed
+	case strings.HasSuffix(base, ".deb"), strings.HasSuffix(base, ".rpm"):
+		return Package
+	case strings.Contains(name, "/by-hash/"), strings.Contains(name, "/rpm-snapshots/"):
+		return Hashed
+	case strings.Contains(name, "/rpm/repodata/") && isHex(strings.SplitN(base, "-", 2)[0]):
+		return Hashed
+	case strings.Contains(name, "/deb/"), strings.Contains(name, "/rpm/"), strings.HasPrefix(name, "keys/"):
+		return Pointer
+	}
+	return Page
+}
+
+// isHex tells whether s is a SHA-256 digest in lower-case hex.
+func isHex(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}
+
+// ContentType is the media type of the object called name. No Content-Encoding goes with it: the compressed indexes are
+// files of their own, and a client that received them unpacked would find the wrong digest.
+func ContentType(name string) string {
+	switch path.Ext(name) {
+	case ".deb":
+		return "application/vnd.debian.binary-package"
+	case ".rpm":
+		return "application/x-rpm"
+	case ".gz":
+		return "application/gzip"
+	case ".xml":
+		return "application/xml"
+	case ".json":
+		return "application/json"
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".asc", ".gpg", ".key":
+		return pgpType(name)
+	}
+	switch {
+	case strings.Contains(name, "/by-hash/"):
+		return "application/octet-stream"
+	case path.Base(name) == "HEAD":
+		return "application/json"
+	}
+	return "text/plain; charset=utf-8"
+}
+
+// pgpType tells armored keys from armored signatures (RFC 3156, section 3 and 7).
+func pgpType(name string) string {
+	if strings.HasSuffix(name, ".key") || strings.HasPrefix(name, "keys/") {
+		return "application/pgp-keys"
+	}
+	return "application/pgp-signature"
+}

@@ -1,0 +1,132 @@
+// Package layout is the one place that knows what published things are called.
+//
+// A bucket holds any number of streams. A stream is one line of versions and has one apt repository and one yum
+// repository; its name is a path whose segments but the last end in a colon, as the Open Build Service writes project
+// names in URLs, for instance core:/stable:/v1.34. Below it lies:
+//
+//	<stream>/deb/InRelease Release Release.gpg Release.key Packages Packages.gz
+//	<stream>/deb/by-hash/SHA256/<hex>
+//	<stream>/deb/<debarch>/kubeadm_1.34.1-1.1_amd64.deb
+//	<stream>/rpm/repodata/repomd.xml repomd.xml.asc repomd.xml.key <sha256>-primary.xml.gz …
+//	<stream>/rpm/<rpmarch>/kubeadm-1.34.1-1.1.x86_64.rpm
+//	<stream>/rpm/mirrorlist
+//	<stream>/rpm-snapshots/<serial>/repodata/…
+//	.state/<stream>/HEAD
+//	.state/<stream>/manifests/<serial>-<hash>.json
+//	.state/<stream>/roots/<serial>/…
+//
+// Everything here is a pure function of names: no input or output, no clock. What kind of object a name stands for, its
+// [Class], decides its content type, how long a cache may keep it, how it is written and when it may go; that table is
+// in class.go and nowhere else.
+package layout
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// Stream is the name of a stream, such as core:/stable:/v1.34. Use [ParseStream] to make one from input.
+type Stream string
+
+var (
+	streamFolder = regexp.MustCompile(`^[a-z0-9][a-z0-9+._-]*:$`)
+	streamLeaf   = regexp.MustCompile(`^[a-z0-9][a-z0-9+._-]*$`)
+)
+
+// ParseStream checks that name has the form of a stream's name: at least two segments of lower-case letters, digits and
+// +._- separated by slashes, all but the last ending in a colon.
+func ParseStream(name string) (Stream, error) {
+	segments := strings.Split(name, "/")
+	ok := len(segments) >= 2 && len(name) <= 200
+	for i, s := range segments {
+		if i < len(segments)-1 {
+			ok = ok && streamFolder.MatchString(s)
+		} else {
+			ok = ok && streamLeaf.MatchString(s)
+		}
+	}
+	if !ok {
+		return "", fmt.Errorf("%q is not the name of a stream: expected segments like core:/stable:/v1.34", name)
+	}
+	return Stream(name), nil
+}
+
+// Project is the name in the form that the Open Build Service uses in Origin and Label: core:stable:v1.34.
+func (s Stream) Project() string { return strings.ReplaceAll(string(s), "/", "") }
+
+// Leaf is the last segment: v1.34.
+func (s Stream) Leaf() string { return path.Base(string(s)) }
+
+// Folders are the segments before the last without their colons: core, stable.
+func (s Stream) Folders() []string {
+	segments := strings.Split(string(s), "/")
+	folders := segments[:len(segments)-1]
+	for i := range folders {
+		folders[i] = strings.TrimSuffix(folders[i], ":")
+	}
+	return folders
+}
+
+// Deb is the object name of a file of the stream's apt repository; name is relative to that repository's root.
+func (s Stream) Deb(name string) string { return string(s) + "/deb/" + name }
+
+// Rpm is the object name of a file of the stream's yum repository; name is relative to that repository's root.
+func (s Stream) Rpm(name string) string { return string(s) + "/rpm/" + name }
+
+// RpmSnapshot is the object name of a file of the immutable yum repository of one publication.
+func (s Stream) RpmSnapshot(serial int64, name string) string {
+	return fmt.Sprintf("%s/rpm-snapshots/%d/%s", s, serial, name)
+}
+
+// SnapshotToRpm leads from the root of a yum snapshot back to the root of the yum repository, where the packages are.
+const SnapshotToRpm = "../../rpm/"
+
+// Head is the object name of the stream's HEAD, whose compare-and-swap is the commit of a publication.
+func (s Stream) Head() string { return ".state/" + string(s) + "/HEAD" }
+
+// Manifest is the object name of a snapshot's manifest; sha256 is the lower-case hex digest of its bytes.
+func (s Stream) Manifest(serial int64, sha256 string) string {
+	return fmt.Sprintf(".state/%s/manifests/%d-%s.json", s, serial, sha256)
+}
+
+// Root is the object name of the snapshot's own immutable copy of a pointer; name is relative to the stream
+// (deb/InRelease).
+func (s Stream) Root(serial int64, name string) string {
+	return fmt.Sprintf(".state/%s/roots/%d/%s", s, serial, name)
+}
+
+// Audit is the object name of the record that tells who made a publication, when and of what.
+func (s Stream) Audit(serial int64) string {
+	return fmt.Sprintf(".state/%s/audit/%d.json", s, serial)
+}
+
+// ByHash is where apt looks for an index by its digest when Release says Acquire-By-Hash: yes, relative to the
+// repository's root (https://wiki.debian.org/DebianRepository/Format#indices_acquisition_via_hashsums_.28by-hash.29).
+func ByHash(sha256 string) string { return "by-hash/SHA256/" + sha256 }
+
+// Repodata is where a yum index lies, relative to the repository's root; kind is primary, filelists or other.
+func Repodata(sha256, kind string) string { return "repodata/" + sha256 + "-" + kind + ".xml.gz" }
+
+// The pointers of the two repositories, relative to each repository's root. They are the only names below a stream
+// whose bytes ever change.
+const (
+	InRelease  = "InRelease"
+	Release    = "Release"
+	ReleaseGpg = "Release.gpg"
+	ReleaseKey = "Release.key"
+	Packages   = "Packages"
+	PackagesGz = "Packages.gz"
+
+	Repomd     = "repodata/repomd.xml"
+	RepomdAsc  = "repodata/repomd.xml.asc"
+	RepomdKey  = "repodata/repomd.xml.key"
+	Mirrorlist = "mirrorlist"
+)
+
+// File is one small file of published metadata. Path is relative to the root of its repository.
+type File struct {
+	Path string
+	Data []byte
+}
