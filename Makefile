@@ -1,0 +1,68 @@
+# make help lists what there is.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 30s
+CONFIG := testdata/pkgs.yaml
+# The client tests need root and Debian systems to run in; test-short leaves them out.
+CLIENT_TESTS := ^TestClients
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "With REAL=1, make release and make run compile Kubernetes itself for amd64 and arm64 (minutes, 4 GB of memory)."
+
+.PHONY: build
+build: ## compile bin/pkgs
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pkgs ./cmd/pkgs
+
+.PHONY: release
+release: ## make out/release, a directory of upstream releases to cut from
+	cd testdata/release && GOWORK=off go run . -out $(CURDIR)/out/release $(if $(REAL),-real -plugins all)
+
+.PHONY: run
+run: build release ## the main job: cut, publish and verify two versions in out/bucket
+	rm -rf out/bucket
+	test -e out/key.asc || bin/pkgs keys generate --out out/key.asc --name "pkgs throwaway" --email pkgs@example.org
+	bin/pkgs cut v1.35.0 --config $(CONFIG) --confirm
+	bin/pkgs cut v1.35.1 --config $(CONFIG) --confirm
+	bin/pkgs verify --config $(CONFIG)
+	@echo
+	@echo "Published in out/bucket, signed by the throwaway key out/key.asc. To serve it and see how clients use it:"
+	@echo
+	@echo "    bin/pkgs serve out/bucket"
+
+.PHONY: setup
+setup: ## install what the tests need from Debian's packages (as root), or list what is missing
+	testdata/clients/setup
+
+.PHONY: test
+test: setup ## run all tests, the real apt, dnf and zypper included
+	go test -race -timeout 30m ./...
+	cd testdata/release && GOWORK=off go vet ./...
+
+.PHONY: test-short
+test-short: ## run the tests that need neither root nor Debian systems
+	@echo "leaving out the tests of real clients ($(CLIENT_TESTS)); make test runs them"
+	go test -skip '$(CLIENT_TESTS)' ./...
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted; exit 1; fi
+	go vet ./...
+	cd testdata/release && GOWORK=off go vet ./...
+	go run $(STATICCHECK) ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz test for FUZZTIME (30s)
+	@set -e; for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+.PHONY: clean
+clean: ## remove bin and out; .cache, which has the tests' Debian systems, stays
+	rm -rf bin out

@@ -1,0 +1,3 @@
+module sigs.k8s.io/pkgs/testdata/release
+
+go 1.26.0
