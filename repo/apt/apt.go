@@ -1,15 +1,44 @@
 // Package apt reads .deb files and writes the unsigned index of a flat apt repository.
+//
+// # Packages
+//
+// A .deb (deb(5)) is an ar archive of exactly three members, in this order: debian-binary, which says 2.0;
+// control.tar, plain or compressed with gzip, xz or zstd, which holds the file "control" and the maintainer scripts;
+// and data.tar, compressed likewise, which holds what the package installs. Members that follow and begin with _gpg
+// are signatures of debsigs and are ignored.
+//
+// [ReadPackage] trusts nothing of it. The control file must be one paragraph of "Name: value" lines and of lines that
+// begin with a space and continue the value before, in UTF-8 without control characters, each field named once; the
+// fields that apt and dpkg interpret must have the form that the Debian Policy Manual gives them in chapters 5 and 7;
+// and the fields that only an index or dpkg's own database may write must be absent. So a package can neither add a
+// stanza to the index nor write Filename or SHA256 for itself, nor bring in a version or a relation over which apt
+// refuses the whole repository. What is accepted is then written by this package: the fields in the order and the
+// capitals that dpkg-scanpackages gives them, with Filename, Size and SHA256 in the midst. Fields without a value are
+// left out.
+//
+// Reading takes memory that does not grow with the file, and time in proportion to its size: the file is hashed as a
+// stream, and control.tar, which comes first and is small, is the only part that is unpacked. What data.tar installs is
+// not said in an index and is not looked at; [ReadContents] does that for those who want to know.
+//
+// # Index
+//
+// [Index] sorts packages by name, version, architecture and file name, and writes for a flat repository
+// (https://wiki.debian.org/DebianRepository/Format):
+//
+//	Packages                  every stanza, each ended by an empty line
+//	Packages.gz               the same, compressed
+//	by-hash/SHA256/<digest>   both again, under their digest
+//	Release                   Origin to Description, and the digest and size of both
+//
+// SHA256 is the only kind of digest in it: every apt since 2008 knows it, and more of them would be work for nobody.
+// Release is ready to be signed. There is nothing in any file but what the packages and the [Config] say, so equal
+// input gives equal bytes.
+//
+// [ParsePackages] and [ParseRelease] read what Index wrote, exactly that and nothing else: a Packages file that another
+// program wrote, or somebody edited, is refused even where apt would take it.
 package apt
 
-import (
-	"errors"
-	"io"
-	"time"
-
-	"sigs.k8s.io/pkgs/repo/layout"
-)
-
-var errTodo = errors.New("not written yet")
+import "fmt"
 
 // Error says which file was refused and why. Every error of this package that concerns one file is an *Error.
 type Error struct {
@@ -21,59 +50,13 @@ type Error struct {
 func (e *Error) Error() string { return e.File + ": " + e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
-// ReadPackage reads the .deb of size bytes that r holds; filename is what the index will call it, relative to the
-// repository's root.
-func ReadPackage(r io.ReaderAt, size int64, filename string) (*Package, error) { return nil, errTodo }
-
-// ParsePackages is the inverse of the Packages file that Index writes.
-func ParsePackages(data []byte) ([]*Package, error) { return nil, errTodo }
-
-// Config is what an index says of its repository.
-type Config struct {
-	Origin, Label, Suite, Codename, Description string
-	// Architectures are Debian's names; the order does not matter.
-	Architectures []string
-	// Date is when the index was made, to the second.
-	Date time.Time
-	// ValidUntil is when clients stop to accept the index; zero is never.
-	ValidUntil time.Time
+// refuse turns a panic of a library over hostile input into an error, and puts the file's name to every error. It is
+// to be deferred with the address of the function's error.
+func refuse(file string, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("malformed: %v", r)
+	}
+	if *err != nil {
+		*err = &Error{file, *err}
+	}
 }
-
-// Index writes Packages, Packages.gz, the by-hash copy of each, and Release, unsigned. The same packages in any order
-// and the same cfg give the same bytes.
-func Index(cfg Config, packages []*Package) ([]layout.File, error) { return nil, errTodo }
-
-// Release is what a Release file says.
-type Release struct {
-	Config
-	// Indexes are the files that it names, in the order of their paths.
-	Indexes []IndexFile
-}
-
-// IndexFile is one line of the SHA256 list of a Release file.
-type IndexFile struct {
-	Path   string
-	Size   int64
-	SHA256 string
-}
-
-// ParseRelease is the inverse of the Release file that Index writes.
-func ParseRelease(data []byte) (*Release, error) { return nil, errTodo }
-
-// CompareVersions orders two versions as dpkg does: negative when a is lower than b, 0 when they are equal, positive
-// otherwise. A version outside the grammar sorts below every other.
-func CompareVersions(a, b string) int { return 0 }
-
-// Relation is one comma-separated part of Depends, Provides and their like: any one alternative satisfies it.
-type Relation []Alternative
-
-// Alternative names a package and, where Operator is not empty, which versions of it: <<, <=, =, >= or >>.
-type Alternative struct {
-	Name, Architecture, Operator, Version string
-}
-
-// Accepts tells whether a package of that version satisfies the alternative.
-func (a Alternative) Accepts(version string) bool { return false }
-
-// ParseRelations takes a relationship field such as Depends apart (Debian Policy 7.1).
-func ParseRelations(field string) ([]Relation, error) { return nil, errTodo }

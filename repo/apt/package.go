@@ -1,9 +1,21 @@
 package apt
 
-// Package is one .deb as an apt index describes it. Its fields are copies of what Stanza says, for those who plan with
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Package is one .deb as an apt index describes it. The other fields repeat what Stanza says, for those who plan with
 // packages; Stanza is what is published.
 type Package struct {
-	// Name, Version and Architecture identify the package; Architecture is Debian's name or "all".
+	// Name, Version and Architecture identify the package; Architecture is Debian's name for one, or "all".
 	Name, Version, Architecture string
 	// Filename leads from the repository's root to the file: "amd64/kubeadm_1.34.1-1.1_amd64.deb".
 	Filename string
@@ -11,9 +23,127 @@ type Package struct {
 	Size int64
 	// SHA256 is the file's digest in lower-case hex.
 	SHA256 string
-	// Depends and Provides are the fields of those names, empty where the package has none. Depends leads with what
-	// Pre-Depends says, since a package needs both. ParseRelations takes them apart.
+	// Depends is the field Pre-Depends and then the field Depends, joined by ", ": all of it is needed before the
+	// package is configured. Provides is the field of that name. Both are empty where there are none; ParseRelations
+	// takes them apart.
 	Depends, Provides string
-	// Stanza is the package's paragraph of a Packages file, without the empty line that ends it.
+	// Stanza is the package's paragraph of a Packages file, without the empty line that ends it there.
 	Stanza []byte
+}
+
+// ReadPackage reads the .deb of size bytes that r holds. Filename is what the index will call it, relative to the
+// repository's root. The error, an *Error with that name, says why a file is not fit to be in an index. Reading takes
+// at most some 64 MiB of memory, whatever the file claims; see the package comment for what is accepted.
+func ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err error) {
+	defer refuse(filename, &err)
+	if err := checkFilename(filename); err != nil {
+		return nil, err
+	}
+	m, err := readMembers(r, size)
+	if err != nil {
+		return nil, err
+	}
+	control, err := readControl(m.control)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.control.name, err)
+	}
+	fields, err := parseParagraph(control)
+	if err == nil {
+		err = checkControl(fields)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	digest := sha256.New()
+	if _, err := io.Copy(digest, io.NewSectionReader(r, 0, size)); err != nil {
+		return nil, err
+	}
+	fields = append(fields,
+		field{"Filename", filename},
+		field{"Size", strconv.FormatInt(size, 10)},
+		field{"SHA256", hex.EncodeToString(digest.Sum(nil))})
+	return newPackage(fields, writeStanza(fields)), nil
+}
+
+// newPackage fills in a package from the fields of its stanza, which have been checked.
+func newPackage(fields []field, stanza []byte) *Package {
+	p := &Package{Stanza: stanza}
+	var depends []string
+	for _, f := range fields {
+		switch f.name {
+		case "Package":
+			p.Name = f.value
+		case "Version":
+			p.Version = f.value
+		case "Architecture":
+			p.Architecture = f.value
+		case "Pre-Depends", "Depends":
+			depends = append(depends, f.value) // the stanza's order puts Pre-Depends first
+		case "Provides":
+			p.Provides = f.value
+		case "Filename":
+			p.Filename = f.value
+		case "Size":
+			p.Size, _ = strconv.ParseInt(f.value, 10, 64)
+		case "SHA256":
+			p.SHA256 = f.value
+		}
+	}
+	p.Depends = strings.Join(depends, ", ")
+	return p
+}
+
+// parseStanza is the inverse of what ReadPackage makes of fields: it accepts the stanzas that writeStanza writes of an
+// accepted package, to the byte.
+func parseStanza(stanza []byte) (*Package, error) {
+	fields, err := parseParagraph(stanza)
+	if err != nil {
+		return nil, err
+	}
+	var control []field
+	var filename, size, digest string
+	for _, f := range fields {
+		switch f.name {
+		case "Filename":
+			filename = f.value
+		case "Size":
+			size = f.value
+		case "SHA256":
+			digest = f.value
+		default:
+			control = append(control, f)
+		}
+	}
+	if err := checkControl(control); err != nil {
+		return nil, err
+	}
+	if err := checkFilename(filename); err != nil {
+		return nil, fmt.Errorf("field Filename: %w", err)
+	}
+	if !sizeForm.MatchString(size) {
+		return nil, fmt.Errorf("field Size: %q is no number of bytes", shorten(size))
+	}
+	if !digestForm.MatchString(digest) {
+		return nil, fmt.Errorf("field SHA256: %q is no digest in lower-case hex", shorten(digest))
+	}
+	if string(writeStanza(fields)) != string(stanza) {
+		return nil, errors.New("not in the form that this program writes")
+	}
+	return newPackage(fields, stanza), nil
+}
+
+var (
+	filenameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~_:=,@/-]*\.deb$`)
+	sizeForm     = regexp.MustCompile(`^[1-9][0-9]{0,17}$`)
+	digestForm   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// checkFilename tells whether a name may be that of a package in an index: a clean relative path, of characters that
+// mean nothing to a shell or in a URL.
+func checkFilename(name string) error {
+	if !filenameForm.MatchString(name) || path.Clean(name) != name || len(name) > 512 {
+		return fmt.Errorf("file name %q is not fit for an index: expected a relative path without . and .. that ends in "+
+			".deb, of letters, digits and . + ~ _ : = , @ -", shorten(name))
+	}
+	return nil
 }

@@ -1,0 +1,101 @@
+package apt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// member is one file within a .deb.
+type member struct {
+	name string
+	size int64
+	data io.ReaderAt
+}
+
+// members are those of a .deb that matter.
+type members struct{ control, data member }
+
+// The layout of an ar archive as deb(5) describes it: the magic, and before each member a header of which the name in
+// the first 16 bytes, the decimal size in bytes 48 to 58 and the two bytes at the end count here. Members start at even
+// offsets.
+const (
+	arMagic  = "!<arch>\n"
+	arHeader = 60
+	arEnd    = "`\n"
+)
+
+// readMembers takes a .deb of size bytes apart.
+func readMembers(r io.ReaderAt, size int64) (*members, error) {
+	magic := make([]byte, len(arMagic))
+	if _, err := r.ReadAt(magic, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if string(magic) != arMagic {
+		return nil, errors.New("not a Debian package: it does not begin as an ar archive does")
+	}
+	var found []member
+	for at := int64(len(arMagic)); at < size; {
+		m, err := readMember(r, at, size)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) >= 3 && !strings.HasPrefix(m.name, "_gpg") {
+			return nil, fmt.Errorf("unexpected member %q after data.tar", m.name)
+		}
+		if found = append(found, m); len(found) > 16 {
+			return nil, errors.New("too many members, expected debian-binary, control.tar and data.tar")
+		}
+		at += arHeader + m.size + m.size&1
+	}
+	for i, want := range []string{"debian-binary", "control.tar", "data.tar"} {
+		if i >= len(found) {
+			return nil, fmt.Errorf("truncated: it ends before its member %s", want)
+		}
+		if name := found[i].name; name != want && (i == 0 || !strings.HasPrefix(name, want+".")) {
+			return nil, fmt.Errorf("member %d is %q, expected %s", i+1, name, want)
+		}
+	}
+	if err := checkFormat(found[0]); err != nil {
+		return nil, err
+	}
+	return &members{found[1], found[2]}, nil
+}
+
+// readMember reads the header at offset at of an archive of size bytes.
+func readMember(r io.ReaderAt, at, size int64) (member, error) {
+	if size-at < arHeader {
+		return member{}, fmt.Errorf("truncated: %d bytes where a member should begin", size-at)
+	}
+	var h [arHeader]byte
+	if _, err := r.ReadAt(h[:], at); err != nil {
+		return member{}, fmt.Errorf("member at byte %d: %w", at, err)
+	}
+	name := strings.TrimSuffix(strings.TrimRight(string(h[:16]), " "), "/")
+	length, err := strconv.ParseUint(strings.TrimRight(string(h[48:58]), " "), 10, 63)
+	if string(h[58:]) != arEnd || err != nil {
+		return member{}, fmt.Errorf("malformed header of the member at byte %d", at)
+	}
+	if n := int64(length); n > size-at-arHeader {
+		return member{}, fmt.Errorf("truncated: member %q should be %d bytes long, but %d are left", name, n,
+			size-at-arHeader)
+	}
+	return member{name, int64(length), io.NewSectionReader(r, at+arHeader, int64(length))}, nil
+}
+
+// checkFormat tells whether debian-binary declares the one format that there is. Later minor versions may add lines.
+func checkFormat(m member) error {
+	if m.size > 1024 {
+		return fmt.Errorf("debian-binary has %d bytes, expected a line", m.size)
+	}
+	text := make([]byte, m.size)
+	if _, err := m.data.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if line, _, ok := strings.Cut(string(text), "\n"); !ok || !strings.HasPrefix(line, "2.") {
+		return fmt.Errorf("format version is %q, expected 2.0", shorten(line))
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package apt
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// form is what the value of a field must look like.
+type form int
+
+const (
+	free        form = iota // any text, any number of lines
+	oneLine                 // any text on one line
+	packageName             // Debian Policy 5.6.7
+	source                  // a name, and a version in parentheses where it differs
+	versionText             // Debian Policy 5.6.12
+	architecture
+	word   // section, priority and their like
+	digits // a number
+	yesNo
+	multiArch
+	relations // Debian Policy 7.1
+	indexOnly // written by the index, never by a package
+	dpkgOnly  // a field of dpkg's database of what is installed
+)
+
+func (f form) pattern() *regexp.Regexp {
+	switch f {
+	case packageName:
+		return packageForm
+	case source:
+		return sourceForm
+	case architecture:
+		return architectureForm
+	case word:
+		return wordForm
+	case digits:
+		return digitsForm
+	case yesNo:
+		return yesNoForm
+	case multiArch:
+		return multiArchForm
+	}
+	return nil
+}
+
+var (
+	packageForm      = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`)
+	sourceForm       = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}( \([0-9][A-Za-z0-9.+~:-]*\))?$`)
+	architectureForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+	wordForm         = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+./_-]{0,63}$`)
+	digitsForm       = regexp.MustCompile(`^[0-9]{1,15}$`)
+	yesNoForm        = regexp.MustCompile(`^(yes|no)$`)
+	multiArchForm    = regexp.MustCompile(`^(no|same|foreign|allowed)$`)
+)
+
+// formOf tells what the field called name must look like. A field that this package does not know may say anything:
+// apt and dpkg do not look at it.
+func formOf(name string) form {
+	switch name {
+	case "Package":
+		return packageName
+	case "Source":
+		return source
+	case "Version":
+		return versionText
+	case "Architecture":
+		return architecture
+	case "Section", "Priority", "Package-Type":
+		return word
+	case "Installed-Size":
+		return digits
+	case "Essential", "Protected", "Important", "Build-Essential":
+		return yesNo
+	case "Multi-Arch":
+		return multiArch
+	case "Pre-Depends", "Depends", "Recommends", "Suggests", "Enhances", "Conflicts", "Breaks", "Replaces", "Provides",
+		"Built-Using", "Static-Built-Using":
+		return relations
+	case "Maintainer", "Original-Maintainer", "Homepage", "Origin", "Bugs", "Vendor", "License":
+		return oneLine
+	case "Filename", "Size", "Md5sum", "MD5sum", "SHA1", "SHA256", "SHA512", "Description-Md5":
+		return indexOnly
+	case "Status", "Conffiles", "Config-Version", "Triggers-Pending", "Triggers-Awaited":
+		return dpkgOnly
+	}
+	return free
+}
+
+// checkField tells whether a field of a package's control file may stand in an index.
+func checkField(f field) error {
+	kind := formOf(f.name)
+	switch kind {
+	case free:
+		return nil
+	case indexOnly:
+		return fmt.Errorf("field %s: only an index may say this, not a package", f.name)
+	case dpkgOnly:
+		return fmt.Errorf("field %s: it belongs to dpkg's database, not to a package", f.name)
+	case relations:
+		if err := checkRelations(f.name, f.value); err != nil {
+			return fmt.Errorf("field %s: %w", f.name, err)
+		}
+		return nil
+	}
+	if strings.Contains(f.value, "\n") {
+		return fmt.Errorf("field %s: expected one line", f.name)
+	}
+	if kind == versionText {
+		if err := checkVersion(f.value); err != nil {
+			return fmt.Errorf("field %s: %w", f.name, err)
+		}
+	}
+	if p := kind.pattern(); p != nil && !p.MatchString(f.value) {
+		return fmt.Errorf("field %s: %q is not of the form %s", f.name, shorten(f.value), p)
+	}
+	return nil
+}
+
+// checkControl tells whether the fields of a control file describe a package: each is well formed and the five that
+// Debian Policy 5.3 demands of every package are there.
+func checkControl(fields []field) error {
+	if len(fields) == 0 {
+		return errors.New("no fields")
+	}
+	values := make(map[string]string, len(fields))
+	for _, f := range fields {
+		if err := checkField(f); err != nil {
+			return err
+		}
+		values[f.name] = f.value
+	}
+	for _, name := range []string{"Package", "Version", "Architecture", "Maintainer", "Description"} {
+		if values[name] == "" {
+			return fmt.Errorf("field %s is missing", name)
+		}
+	}
+	if strings.HasPrefix(values["Description"], "\n") {
+		return errors.New("field Description: its first line is empty, expected a synopsis")
+	}
+	switch a := values["Architecture"]; {
+	case a == "any" || a == "source" || strings.HasPrefix(a, "any-") || strings.HasSuffix(a, "-any"):
+		return fmt.Errorf("field Architecture: %q stands for many, expected one architecture or all", a)
+	}
+	if t := values["Package-Type"]; t != "" && t != "deb" {
+		return fmt.Errorf("field Package-Type: %q, expected deb: an index of packages to install lists no others", t)
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package apt
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/klauspost/compress/gzip"
+
+	"sigs.k8s.io/pkgs/repo/layout"
+)
+
+// Index writes Packages, Packages.gz, the by-hash copy of each, and Release, unsigned, in this order. The same packages
+// in any order and the same cfg give the same bytes. Packages that clash, whose stanza is not what ReadPackage makes, or
+// whose architecture cfg does not list, are an error.
+func Index(cfg Config, packages []*Package) ([]layout.File, error) {
+	if err := cfg.check(); err != nil {
+		return nil, &Error{layout.Release, err}
+	}
+	list, err := sorted(packages)
+	if err != nil {
+		return nil, &Error{layout.Packages, err}
+	}
+	for _, p := range list {
+		if err := cfg.covers(p); err != nil {
+			return nil, &Error{p.Filename, err}
+		}
+	}
+	plain, err := writePackages(list)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := compress(plain)
+	if err != nil {
+		return nil, &Error{layout.PackagesGz, err}
+	}
+	indexes := []IndexFile{describe(layout.Packages, plain), describe(layout.PackagesGz, packed)}
+	return []layout.File{
+		{Path: layout.Packages, Data: plain},
+		{Path: layout.PackagesGz, Data: packed},
+		{Path: layout.ByHash(indexes[0].SHA256), Data: plain},
+		{Path: layout.ByHash(indexes[1].SHA256), Data: packed},
+		{Path: layout.Release, Data: cfg.release(indexes)},
+	}, nil
+}
+
+// compress packs data without a name or a time in it. The encoder is a module whose version go.mod fixes, not the
+// standard library's, so that a new Go release does not change published bytes.
+func compress(data []byte) ([]byte, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(data); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func describe(path string, data []byte) IndexFile {
+	digest := sha256.Sum256(data)
+	return IndexFile{Path: path, Size: int64(len(data)), SHA256: hex.EncodeToString(digest[:])}
+}

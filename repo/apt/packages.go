@@ -1,0 +1,104 @@
+package apt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// sorted returns packages in the order of an index. Two packages that a client could not tell apart, or two of one file
+// name, are an error.
+func sorted(packages []*Package) ([]*Package, error) {
+	list := append([]*Package(nil), packages...)
+	sort.SliceStable(list, func(i, j int) bool { return compare(list[i], list[j]) < 0 })
+	filenames := make(map[string]bool, len(list))
+	for i, p := range list {
+		if filenames[p.Filename] {
+			return nil, fmt.Errorf("%s: the file name is there twice", p.Filename)
+		}
+		filenames[p.Filename] = true
+		if i == 0 {
+			continue
+		}
+		before := list[i-1]
+		if before.Name == p.Name && before.Architecture == p.Architecture &&
+			CompareVersions(before.Version, p.Version) == 0 {
+			return nil, fmt.Errorf("%s and %s are both %s %s of %s: remove one, apt cannot tell them apart",
+				before.Filename, p.Filename, p.Name, p.Version, p.Architecture)
+		}
+	}
+	return list, nil
+}
+
+func compare(a, b *Package) int {
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Architecture, b.Architecture); c != 0 {
+		return c
+	}
+	if c := CompareVersions(a.Version, b.Version); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Filename, b.Filename)
+}
+
+// writePackages writes a Packages file of packages in the order given. Each stanza is read back on the way: what comes
+// out is what ParsePackages takes.
+func writePackages(packages []*Package) ([]byte, error) {
+	size := 0
+	for _, p := range packages {
+		size += len(p.Stanza) + 1
+	}
+	data := make([]byte, 0, size)
+	for _, p := range packages {
+		back, err := parseStanza(p.Stanza)
+		if err != nil {
+			return nil, &Error{p.Filename, fmt.Errorf("stanza: %w", err)}
+		}
+		if !same(back, p) {
+			return nil, &Error{p.Filename, errors.New("the stanza describes another package than the fields beside it")}
+		}
+		data = append(append(data, p.Stanza...), '\n')
+	}
+	return data, nil
+}
+
+func same(a, b *Package) bool {
+	return a.Name == b.Name && a.Version == b.Version && a.Architecture == b.Architecture && a.Filename == b.Filename &&
+		a.Size == b.Size && a.SHA256 == b.SHA256 && a.Depends == b.Depends && a.Provides == b.Provides
+}
+
+// ParsePackages reads a Packages file that Index wrote and returns the packages in its order: equal to those that Index
+// was given. The stanzas point into data, which must not change. The error names the line where the file is not what
+// Index writes.
+func ParsePackages(data []byte) (packages []*Package, err error) {
+	defer refuse("Packages", &err)
+	for line, rest := 1, data; len(rest) > 0; {
+		end := bytes.Index(rest, []byte("\n\n"))
+		if end < 0 {
+			return nil, fmt.Errorf("stanza at line %d: no empty line ends it", line)
+		}
+		stanza := rest[: end+1 : end+1]
+		rest = rest[end+2:]
+		p, err := parseStanza(stanza)
+		if err != nil {
+			return nil, fmt.Errorf("stanza at line %d: %w", line, err)
+		}
+		line += bytes.Count(stanza, []byte("\n")) + 1
+		packages = append(packages, p)
+	}
+	list, err := sorted(packages)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i] != packages[i] {
+			return nil, fmt.Errorf("%s stands before %s: not in the order that this program writes",
+				packages[i].Filename, list[i].Filename)
+		}
+	}
+	return packages, nil
+}

@@ -1,0 +1,161 @@
+package apt
+
+import (
+	"bytes"
+	"fmt"
+	"sort"
+	"strings"
+	"unicode/utf8"
+)
+
+// field is one field of a paragraph. The value has no line feed at its end; the lines after the first keep the space
+// that they begin with.
+type field struct{ name, value string }
+
+// Bounds of a paragraph. The largest control files of Debian have some 100 kB, for lists of languages that they provide.
+const (
+	maxControl = 1 << 20
+	maxFields  = 256
+)
+
+// parseParagraph reads one paragraph as dpkg would, but strictly. Names come out in the capitals that dpkg gives them,
+// values without white space around, and fields without a value not at all.
+func parseParagraph(data []byte) ([]field, error) {
+	if len(data) > maxControl {
+		return nil, fmt.Errorf("control file is larger than %d bytes", maxControl)
+	}
+	if err := checkText(data); err != nil {
+		return nil, err
+	}
+	var fields []field
+	seen := make(map[string]bool)
+	text := strings.TrimSuffix(string(data), "\n")
+	for n := 1; text != ""; n++ {
+		line, rest, _ := strings.Cut(text, "\n")
+		text = rest
+		line = strings.TrimRight(line, " \t")
+		switch {
+		case line == "":
+			if strings.Trim(text, "\n") == "" {
+				text = ""
+				continue // dpkg takes empty lines at the end
+			}
+			return nil, fmt.Errorf("line %d: an empty line, expected one paragraph", n)
+		case line[0] == ' ' || line[0] == '\t':
+			if len(fields) == 0 {
+				return nil, fmt.Errorf("line %d: continues a field, but there is none before it", n)
+			}
+			fields[len(fields)-1].value += "\n " + line[1:]
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || !isFieldName(name) {
+			return nil, fmt.Errorf("line %d: %q is not a field: expected \"Name: value\"", n, shorten(line))
+		}
+		name = capitals(name)
+		if seen[name] {
+			return nil, fmt.Errorf("line %d: a second field %s", n, name)
+		}
+		seen[name] = true
+		if fields = append(fields, field{name, strings.TrimLeft(value, " \t")}); len(fields) > maxFields {
+			return nil, fmt.Errorf("more than %d fields", maxFields)
+		}
+	}
+	kept := fields[:0]
+	for _, f := range fields {
+		if f.value != "" {
+			kept = append(kept, f)
+		}
+	}
+	return kept, nil
+}
+
+// checkText refuses what is not readable text: bytes that are not UTF-8, control characters but tab and line feed, and
+// code points that are no characters. Programs differ in what they do with those.
+func checkText(data []byte) error {
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if bad := badRune(r, size); bad != "" {
+			return fmt.Errorf("line %d: %s", 1+bytes.Count(data[:i], []byte("\n")), bad)
+		}
+		i += size
+	}
+	return nil
+}
+
+func badRune(r rune, size int) string {
+	switch {
+	case r == '\n' || r == '\t':
+		return ""
+	case r == utf8.RuneError && size == 1:
+		return "not UTF-8"
+	case r < ' ' || r >= 0x7f && r < 0xa0:
+		return fmt.Sprintf("control character %U", r)
+	case r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe:
+		return fmt.Sprintf("code point %U, which is no character", r)
+	}
+	return ""
+}
+
+func isFieldName(s string) bool {
+	for i, c := range []byte(s) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c != '-' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// capitals writes a field's name as dpkg does: each word with a capital, apart from three that grew otherwise.
+func capitals(name string) string {
+	words := strings.Split(strings.ToLower(name), "-")
+	for i, w := range words {
+		if w != "" {
+			words[i] = strings.ToUpper(w[:1]) + w[1:]
+		}
+	}
+	switch name = strings.Join(words, "-"); name {
+	case "Md5sum":
+		return "MD5sum"
+	case "Sha1", "Sha256", "Sha512":
+		return strings.ToUpper(name)
+	}
+	return name
+}
+
+// stanzaOrder is the order in which dpkg-scanpackages writes the fields of a package. Others follow by name.
+const stanzaOrder = "Package Package-Type Source Version Kernel-Version Built-For-Profiles Auto-Built-Package " +
+	"Architecture Subarchitecture Installer-Menu-Item Build-Essential Essential Protected Origin Bugs Maintainer " +
+	"Installed-Size Pre-Depends Depends Recommends Suggests Enhances Conflicts Breaks Replaces Provides Built-Using " +
+	"Static-Built-Using Filename Size MD5sum SHA1 SHA256 Section Priority Multi-Arch Homepage Description Tag Task "
+
+// rank tells where in a stanza the field called name stands; 0 is unknown.
+func rank(name string) int {
+	if strings.HasPrefix(stanzaOrder, name+" ") {
+		return 1
+	}
+	return strings.Index(stanzaOrder, " "+name+" ") + 1
+}
+
+// writeStanza writes fields in the order of an index.
+func writeStanza(fields []field) []byte {
+	sort.SliceStable(fields, func(i, j int) bool {
+		a, b := rank(fields[i].name), rank(fields[j].name)
+		if a == b {
+			return fields[i].name < fields[j].name
+		}
+		return b == 0 || a != 0 && a < b
+	})
+	var b bytes.Buffer
+	for _, f := range fields {
+		b.WriteString(f.name)
+		b.WriteByte(':')
+		if f.value[0] != '\n' {
+			b.WriteByte(' ')
+		}
+		b.WriteString(f.value)
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}

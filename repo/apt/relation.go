@@ -1,0 +1,102 @@
+package apt
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Relation is one comma-separated part of Depends and its like: any one of the alternatives satisfies it.
+type Relation []Alternative
+
+// Alternative names a package and, where Operator is not empty, which of its versions: <<, <=, =, >= or >>.
+// Architecture is what follows the name after a colon ("any", "native" or an architecture) and mostly empty.
+type Alternative struct {
+	Name, Architecture, Operator, Version string
+}
+
+// Accepts tells whether a package of that version satisfies the alternative, its name aside.
+func (a Alternative) Accepts(version string) bool {
+	c := CompareVersions(version, a.Version)
+	switch a.Operator {
+	case "<<":
+		return c < 0
+	case "<=":
+		return c <= 0
+	case "=":
+		return c == 0
+	case ">=":
+		return c >= 0
+	case ">>":
+		return c > 0
+	}
+	return a.Operator == ""
+}
+
+// Lists of relations longer than this are refused: no package comes near, and apt's cache holds them all.
+const maxRelations = 4096
+
+// relationForm is an alternative of Debian Policy 7.1 as binary packages may have it: no restrictions to architectures
+// or build profiles, which belong into source packages and make apt refuse the whole index.
+var relationForm = regexp.MustCompile(
+	`^([a-z0-9][a-z0-9+.-]+)(?::([a-z0-9][a-z0-9-]*))?(?:[ \t\n]*\([ \t\n]*(<<|<=|=|>=|>>)[ \t\n]*([^ \t\n()]+)[ \t\n]*\))?$`)
+
+// ParseRelations takes a relationship field of a binary package apart, such as Depends or Provides. The empty field has
+// no relations.
+func ParseRelations(field string) ([]Relation, error) {
+	if field == "" {
+		return nil, nil
+	}
+	parts := strings.Split(field, ",")
+	relations := make([]Relation, 0, len(parts))
+	alternatives := 0
+	for _, part := range parts {
+		var r Relation
+		for _, text := range strings.Split(part, "|") {
+			a, err := parseAlternative(strings.Trim(text, " \t\n"))
+			if err != nil {
+				return nil, err
+			}
+			r = append(r, a)
+		}
+		if alternatives += len(r); alternatives > maxRelations {
+			return nil, fmt.Errorf("more than %d relations", maxRelations)
+		}
+		relations = append(relations, r)
+	}
+	return relations, nil
+}
+
+func parseAlternative(text string) (Alternative, error) {
+	m := relationForm.FindStringSubmatch(text)
+	if m == nil {
+		return Alternative{}, fmt.Errorf("%q is not a relation to a package: expected name or name (>= version)",
+			shorten(text))
+	}
+	if m[4] != "" {
+		if err := checkVersion(m[4]); err != nil {
+			return Alternative{}, err
+		}
+	}
+	return Alternative{Name: m[1], Architecture: m[2], Operator: m[3], Version: m[4]}, nil
+}
+
+// checkRelations tells whether the value of the relationship field called name is well formed. Only a package's own
+// wishes may offer a choice, and what it provides or was built with is one version exactly.
+func checkRelations(name, value string) error {
+	relations, err := ParseRelations(value)
+	if err != nil {
+		return err
+	}
+	choice := name == "Pre-Depends" || name == "Depends" || name == "Recommends" || name == "Suggests"
+	exact := name == "Provides" || name == "Built-Using" || name == "Static-Built-Using"
+	for _, r := range relations {
+		if len(r) > 1 && !choice {
+			return fmt.Errorf("%q offers a choice, which %s may not", r[0].Name+" | "+r[1].Name, name)
+		}
+		if op := r[0].Operator; exact && op != "" && op != "=" {
+			return fmt.Errorf("%q: expected = as the only operator in %s", r[0].Name+" ("+op+" …)", name)
+		}
+	}
+	return nil
+}
