@@ -4,16 +4,33 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"hash"
+	"hash/crc32"
 	"io"
 	"iter"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// DefaultBlockSize is how many bytes go into one block, unless told otherwise.
-const DefaultBlockSize = 8 << 20
+const (
+	// DefaultBlockSize is how many bytes go into one block, unless told otherwise.
+	DefaultBlockSize = 8 << 20
+	// Large is the size from which on a file gets blocks of its own.
+	Large = 256 << 10
 
-// Compressor turns a sequence of segments into one .xz stream. The zero value with an Encoder is ready to use. Its
-// methods may be called from several goroutines at once. The bytes that it writes depend on the segments, the encoder
-// and the block size, and on nothing else: not on the number of workers, not on the cache.
+	minBlockSize = 64 << 10
+	maxBlockSize = 64 << 20
+	// memory is what the encoders and the blocks under way may take together.
+	memory = 224 << 20
+)
+
+// Compressor turns a sequence of segments into one .xz stream. The zero value with an Encoder is ready to use; it must
+// not be copied after that. Its methods may be called from several goroutines at once, and then share the workers. The
+// bytes that it writes depend on the segments, the encoder and the block size, and on nothing else: not on the number of
+// workers, not on the cache.
 type Compressor struct {
 	// Encoder compresses the blocks. There is no default: who builds packages says which one.
 	Encoder Encoder
@@ -25,8 +42,15 @@ type Compressor struct {
 	// Cache is a directory of compressed blocks. It is made when missing, and may be deleted at any time. Empty means
 	// that nothing is kept.
 	Cache string
-	// Report, when set, is told of every block in the order of the stream, for a progress display.
+	// Report, when set, is told of every block in the order of the stream, for a progress display. When Compress is
+	// called from several goroutines, so is Report.
 	Report func(Block)
+
+	once  sync.Once
+	cache *cache
+	// slots has room for as many tokens as encoders may be at work, pool keeps blocks whose memory can be used again.
+	slots chan struct{}
+	pool  sync.Pool
 }
 
 // Block says what became of one block.
@@ -56,5 +80,221 @@ type Result struct {
 // Compress writes the segments to w as one .xz stream. A file whose bytes are not those that its Content promises is an
 // error. When it fails, or when ctx ends, what was written to w is of no use.
 func (c *Compressor) Compress(ctx context.Context, w io.Writer, segments iter.Seq[Segment]) (Result, error) {
-	return Result{}, errors.New("not written yet")
+	if err := c.check(); err != nil {
+		return Result{}, err
+	}
+	c.once.Do(c.start)
+
+	// The cutter fills blocks and puts each into two channels: work, from which any worker takes it, and order, from
+	// which the writer takes it and waits for it to be done. The capacity of order bounds how many blocks exist.
+	workers := cap(c.slots)
+	group, ctx := errgroup.WithContext(ctx)
+	cut := &cutter{
+		ctx:   ctx,
+		take:  c.takeBlock,
+		size:  c.blockSize(),
+		work:  make(chan *block, workers),
+		order: make(chan *block, workers),
+		plain: sha256.New(),
+	}
+	group.Go(func() error {
+		defer close(cut.work)
+		defer close(cut.order)
+		return cut.all(segments)
+	})
+	for range workers {
+		group.Go(func() error {
+			for b := range cut.work {
+				if err := c.encode(ctx, b); err != nil {
+					return err
+				}
+				close(b.done)
+			}
+			return nil
+		})
+	}
+	out := &counter{w: w, Hash: sha256.New()}
+	group.Go(func() error { return c.write(ctx, out, cut.order) })
+	if err := group.Wait(); err != nil {
+		return Result{}, err
+	}
+	return Result{out.size, [sha256.Size]byte(out.Sum(nil)), cut.total, [sha256.Size]byte(cut.plain.Sum(nil))}, nil
+}
+
+func (c *Compressor) check() error {
+	if c.Encoder == nil {
+		return errors.New("payload: no encoder: choose payload.Go or payload.XZ")
+	}
+	if s := c.blockSize(); s < minBlockSize || s > maxBlockSize {
+		return fmt.Errorf("block size %d: expected %d to %d", s, minBlockSize, maxBlockSize)
+	}
+	return nil
+}
+
+func (c *Compressor) start() {
+	workers := c.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	// Each worker has an encoder and a block at work, and one more block waits to be written or is being cut.
+	each := c.Encoder.Memory() + 4*int64(c.blockSize())
+	c.slots = make(chan struct{}, max(1, min(workers, int(memory/each))))
+	if c.Cache != "" {
+		c.cache = &cache{dir: c.Cache, encoder: c.Encoder.Name()}
+	}
+}
+
+func (c *Compressor) blockSize() int {
+	if c.BlockSize == 0 {
+		return DefaultBlockSize
+	}
+	return c.BlockSize
+}
+
+// block is a piece of the stream on its way from the cutter over a worker to the writer.
+type block struct {
+	plain []byte
+	// done is closed when the following are valid.
+	done   chan struct{}
+	data   []byte
+	sum    uint32
+	cached bool
+}
+
+func (c *Compressor) takeBlock() *block {
+	b, ok := c.pool.Get().(*block)
+	if !ok {
+		b = &block{plain: make([]byte, 0, c.blockSize())}
+	}
+	b.plain, b.data, b.cached, b.done = b.plain[:0], b.data[:0], false, make(chan struct{})
+	return b
+}
+
+func (c *Compressor) encode(ctx context.Context, b *block) (err error) {
+	b.sum = crc32.ChecksumIEEE(b.plain)
+	run := func(dst []byte) ([]byte, error) {
+		select {
+		case c.slots <- struct{}{}:
+			defer func() { <-c.slots }()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		return c.Encoder.Encode(ctx, dst, b.plain)
+	}
+	// Only blocks of large files are ever met again, and they fill the cache slowly.
+	if c.cache == nil || len(b.plain) < minBlockSize {
+		b.data, err = run(b.data)
+		return err
+	}
+	b.data, b.cached, err = c.cache.get(ctx, b.data, b.plain, run)
+	return err
+}
+
+func (c *Compressor) write(ctx context.Context, w io.Writer, order <-chan *block) error {
+	s := newStream(w)
+	for b := range order {
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err := s.block(b.data, c.Encoder.DictSize(), len(b.plain), b.sum); err != nil {
+			return err
+		}
+		if c.Report != nil {
+			c.Report(Block{len(b.plain), len(b.data), b.cached})
+		}
+		c.pool.Put(b)
+	}
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	return s.close()
+}
+
+// cutter cuts a sequence of segments into blocks.
+type cutter struct {
+	ctx         context.Context
+	take        func() *block
+	size        int
+	work, order chan *block
+	now         *block
+	plain       hash.Hash
+	total       int64
+}
+
+func (c *cutter) all(segments iter.Seq[Segment]) error {
+	buf := make([]byte, Large)
+	for s := range segments {
+		if err := c.segment(s, buf); err != nil {
+			return err
+		}
+	}
+	return c.end()
+}
+
+func (c *cutter) segment(s Segment, buf []byte) error {
+	if s.Bytes != nil {
+		return c.add(s.Bytes)
+	}
+	if s.Content.Size < Large {
+		return s.Content.Each(c.ctx, buf, c.add)
+	}
+	if err := c.end(); err != nil {
+		return err
+	}
+	if err := s.Content.Each(c.ctx, buf, c.add); err != nil {
+		return err
+	}
+	return c.end()
+}
+
+func (c *cutter) add(p []byte) error {
+	c.plain.Write(p)
+	c.total += int64(len(p))
+	for len(p) > 0 {
+		if c.now == nil {
+			c.now = c.take()
+		}
+		n := min(len(p), c.size-len(c.now.plain))
+		c.now.plain = append(c.now.plain, p[:n]...)
+		p = p[n:]
+		if len(c.now.plain) == c.size {
+			if err := c.end(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// end ends the block, if there is one.
+func (c *cutter) end() error {
+	b := c.now
+	if b == nil {
+		return nil
+	}
+	c.now = nil
+	// First order, which is what bounds the number of blocks.
+	for _, to := range []chan *block{c.order, c.work} {
+		select {
+		case to <- b:
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		}
+	}
+	return nil
+}
+
+type counter struct {
+	w    io.Writer
+	size int64
+	hash.Hash
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.Hash.Write(p[:n])
+	c.size += int64(n)
+	return n, err
 }

@@ -1,11 +1,23 @@
-// (package comment to be written)
 package payload
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"io"
-	"os"
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Limits of a tree. They lie within what tar and cpio can say and what dpkg and rpm can take, and well above what our
+// packages need.
+const (
+	maxEntries  = 100_000
+	maxPath     = 1024
+	maxName     = 255
+	maxFileSize = 1<<32 - 1
+	maxMode     = 0o7777
 )
 
 // Kind tells files, directories and symbolic links apart. Packages hold nothing else.
@@ -22,7 +34,7 @@ type Entry struct {
 	// Path is absolute and clean: /usr/bin/kubelet.
 	Path string
 	Kind Kind
-	// Mode holds the permission bits.
+	// Mode holds the permission bits. Those of a Symlink mean nothing.
 	Mode uint32
 	// Content is the bytes of a File.
 	Content Content
@@ -34,43 +46,111 @@ type Entry struct {
 	Doc, License bool
 }
 
-// Content is the bytes of a file, in memory or on disk, of known size and digest.
-type Content struct {
-	Size   int64
-	SHA256 [sha256.Size]byte
-	data   []byte
-	path   string
-}
-
-// Bytes is content held in memory.
-func Bytes(data []byte) Content {
-	return Content{Size: int64(len(data)), SHA256: sha256.Sum256(data), data: data}
-}
-
-// FromFile is content held in a file that has been read and hashed before.
-func FromFile(path string, size int64, digest [sha256.Size]byte) Content {
-	return Content{Size: size, SHA256: digest, path: path}
-}
-
-// Open starts a reading of the content.
-func (c Content) Open() (io.ReadCloser, error) {
-	if c.path == "" {
-		return io.NopCloser(bytes.NewReader(c.data)), nil
-	}
-	return os.Open(c.path)
-}
-
 // Tree is a set of entries that one package installs: checked, and sorted by path.
 type Tree struct{ entries []Entry }
 
-// NewTree checks entries and sorts them. Only what is given belongs to the package: parents of an entry that are not
-// entries themselves belong to others.
+// NewTree checks entries and sorts them. Only what is given belongs to the package: directories on the way to an entry
+// that are not entries themselves belong to other packages.
+//
+// A path is absolute, clean, valid UTF-8 without control characters, at most 1024 bytes long with at most 255 between
+// slashes, and is there once. What lies on the way to an entry is a directory if it is an entry at all. A file has less
+// than 4 GiB.
 func NewTree(entries ...Entry) (*Tree, error) {
-	return &Tree{entries}, nil
+	if len(entries) > maxEntries {
+		return nil, fmt.Errorf("a package of %d entries: expected at most %d", len(entries), maxEntries)
+	}
+	for _, e := range entries {
+		if err := e.check(); err != nil {
+			return nil, err
+		}
+	}
+	t := &Tree{slices.Clone(entries)}
+	slices.SortFunc(t.entries, byPath)
+	for i, e := range t.entries {
+		if i > 0 && t.entries[i-1].Path == e.Path {
+			return nil, fmt.Errorf("%s: two entries have this path: remove one", e.Path)
+		}
+		for dir := path.Dir(e.Path); dir != "/"; dir = path.Dir(dir) {
+			if parent, ok := t.Lookup(dir); ok && parent.Kind != Dir {
+				return nil, fmt.Errorf("%s: lies below %s, which is not a directory in the same package", e.Path, dir)
+			}
+		}
+	}
+	return t, nil
 }
 
 // Entries are the entries sorted by path, byte by byte. The slice must not be changed.
 func (t *Tree) Entries() []Entry { return t.entries }
 
 // Lookup finds the entry at path.
-func (t *Tree) Lookup(path string) (Entry, bool) { return Entry{}, false }
+func (t *Tree) Lookup(path string) (Entry, bool) {
+	i, ok := slices.BinarySearchFunc(t.entries, Entry{Path: path}, byPath)
+	if !ok {
+		return Entry{}, false
+	}
+	return t.entries[i], true
+}
+
+func byPath(a, b Entry) int { return cmp.Compare(a.Path, b.Path) }
+
+func (e Entry) check() error {
+	if err := checkPath(e.Path); err != nil {
+		return err
+	}
+	if e.Mode&^maxMode != 0 {
+		return fmt.Errorf("%s: mode %#o has more than permission bits: expected at most %#o", e.Path, e.Mode, maxMode)
+	}
+	if e.Kind != File && (e.Content.Size != 0 || e.Config || e.Doc || e.License) {
+		return fmt.Errorf("%s: only a file has content and is configuration, documentation or a license", e.Path)
+	}
+	if e.Kind != Symlink && e.Target != "" {
+		return fmt.Errorf("%s: only a symbolic link has a target", e.Path)
+	}
+	switch e.Kind {
+	case File:
+		if e.Content.Size < 0 || e.Content.Size > maxFileSize {
+			return fmt.Errorf("%s: a file of %d bytes: expected at most %d", e.Path, e.Content.Size, int64(maxFileSize))
+		}
+		if e.Content.SHA256 == ([len(e.Content.SHA256)]byte{}) {
+			return fmt.Errorf("%s: no content: use Bytes or FromFile", e.Path)
+		}
+	case Symlink:
+		if e.Target == "" || len(e.Target) > maxPath || !printable(e.Target) {
+			return fmt.Errorf("%s: target %q: expected 1 to %d bytes of UTF-8 without control characters", e.Path,
+				abbreviate(e.Target), maxPath)
+		}
+	case Dir:
+	default:
+		return fmt.Errorf("%s: unknown kind %d of entry", e.Path, e.Kind)
+	}
+	return nil
+}
+
+func checkPath(p string) error {
+	switch {
+	case len(p) > maxPath:
+		return fmt.Errorf("path %q has %d bytes: expected at most %d", abbreviate(p), len(p), maxPath)
+	case !printable(p):
+		return fmt.Errorf("path %q: expected UTF-8 without control characters", p)
+	case !path.IsAbs(p) || path.Clean(p) != p || p == "/":
+		return fmt.Errorf("path %q: expected an absolute path without //, . and .. and without / at its end", p)
+	}
+	for name := range strings.SplitSeq(p, "/") {
+		if len(name) > maxName {
+			return fmt.Errorf("path %q has a name of %d bytes: expected at most %d", abbreviate(p), len(name), maxName)
+		}
+	}
+	return nil
+}
+
+// printable keeps out what would end a line or a string in one of the many text files and headers that paths stand in.
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func abbreviate(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "…"
+	}
+	return s
+}
