@@ -1,0 +1,252 @@
+package repo
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/pkgs/keys"
+	"sigs.k8s.io/pkgs/repo/apt"
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/yum"
+	"sigs.k8s.io/pkgs/sign"
+)
+
+// Files are package files on disk, read back and ready to be published. The zero value holds none.
+type Files struct {
+	Contents
+	// paths says where the file of each package lies, by its object name below the stream: deb/amd64/….
+	paths map[string]string
+}
+
+// ReadFiles reads every .deb and .rpm below a directory as an index would describe it. Where a file lies there does not
+// matter: what it is called when published follows from its own control file or header, and a file that has another base
+// name is refused. Other files are ignored. An error names the file.
+func ReadFiles(ctx context.Context, dir string) (*Files, error) {
+	files := &Files{paths: map[string]string{}}
+	err := filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		ext := filepath.Ext(file)
+		if ext != ".deb" && ext != ".rpm" || entry.IsDir() {
+			return nil
+		}
+		if !entry.Type().IsRegular() {
+			return fmt.Errorf("%s: is not a regular file", file)
+		}
+		return files.read(file, ext)
+	})
+	if err != nil {
+		return nil, err
+	}
+	files.sort()
+	return files, nil
+}
+
+func (f *Files) read(file, ext string) error {
+	r, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	info, err := r.Stat()
+	if err != nil {
+		return err
+	}
+	base := filepath.Base(file)
+	var name, want string
+	if ext == ".deb" {
+		arch := base[strings.LastIndexByte(base, '_')+1:]
+		p, err := apt.ReadPackage(r, info.Size(), strings.TrimSuffix(arch, ext)+"/"+base)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		want = fmt.Sprintf("%s/%s_%s_%s.deb", p.Architecture, p.Name, p.Version, p.Architecture)
+		name = p.Filename
+		f.Debs = append(f.Debs, p)
+	} else {
+		arch := path.Ext(strings.TrimSuffix(base, ext))
+		p, err := yum.ReadPackage(r, info.Size(), strings.TrimPrefix(arch, ".")+"/"+base)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		want = fmt.Sprintf("%s/%s-%s-%s.%s.rpm", p.Arch, p.Name, p.Version, p.Release, p.Arch)
+		name = p.Href
+		f.Rpms = append(f.Rpms, p)
+	}
+	if name != want {
+		return fmt.Errorf("%s: holds the package %s: rename the file to that", file, path.Base(want))
+	}
+	name = ext[1:] + "/" + name
+	if other, ok := f.paths[name]; ok {
+		return fmt.Errorf("%s: is the same package as %s", file, other)
+	}
+	f.paths[name] = file
+	return nil
+}
+
+// sort brings contents into the order in which they are indexed: by name, version and architecture.
+func (c *Contents) sort() {
+	slices.SortFunc(c.Debs, func(a, b *apt.Package) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), apt.CompareVersions(a.Version, b.Version),
+			cmp.Compare(a.Version, b.Version), cmp.Compare(a.Architecture, b.Architecture))
+	})
+	slices.SortFunc(c.Rpms, func(a, b *yum.Package) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), yum.CompareVersions(a.EVR(), b.EVR()),
+			cmp.Compare(a.EVR(), b.EVR()), cmp.Compare(a.Arch, b.Arch))
+	})
+}
+
+// merge adds the packages of files that are not in the contents yet and returns the result with the object names that
+// are new, in order. The same package with the same bytes is not new. The same package with other bytes is refused: what
+// is published never changes.
+func (c Contents) merge(files *Files) (merged Contents, added []string, err error) {
+	published := map[string]string{}
+	for _, p := range c.Debs {
+		published["deb/"+p.Filename] = p.SHA256
+	}
+	for _, p := range c.Rpms {
+		published["rpm/"+p.Href] = p.SHA256
+	}
+	merged = Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms)}
+	isNew := func(name, sha256 string) bool {
+		old, ok := published[name]
+		if ok && old != sha256 && err == nil {
+			err = &ChangedError{Name: name, Published: old, Offered: sha256}
+		}
+		if !ok {
+			added = append(added, name)
+		}
+		return !ok
+	}
+	for _, p := range files.Debs {
+		if isNew("deb/"+p.Filename, p.SHA256) {
+			merged.Debs = append(merged.Debs, p)
+		}
+	}
+	for _, p := range files.Rpms {
+		if isNew("rpm/"+p.Href, p.SHA256) {
+			merged.Rpms = append(merged.Rpms, p)
+		}
+	}
+	merged.sort()
+	slices.Sort(added)
+	return merged, added, err
+}
+
+// ChangedError refuses a package whose bytes differ from those that are published under the same name.
+type ChangedError struct {
+	Name               string // relative to the stream
+	Published, Offered string // SHA-256, lower-case hex
+}
+
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("%s is published with SHA-256 %s and cannot be replaced by a file with %s: raise the revision in the configuration instead",
+		e.Name, e.Published, e.Offered)
+}
+
+// live reads the contents that a stream has now from its index. It is what the next index is derived from and signed
+// for, so nothing is believed that no trusted key has signed: the signatures on Release and repomd.xml are verified, and
+// the indexes must have the digests that these name.
+func live(ctx context.Context, b bucket.Bucket, state *State, trusted *keys.Keyring, at time.Time) (Contents, error) {
+	var c Contents
+	if !state.Exists() {
+		return c, nil
+	}
+	stream, m := state.Head.Stream, &state.Manifest
+	distrust := func(name string, err error) error {
+		return fmt.Errorf("%s/%s, serial %d: %w: nothing is published on top of it; run `pkgs verify %s`", b, name, m.Serial, err, stream)
+	}
+
+	if p, ok := m.pointer(stream.Deb(layout.InRelease)); ok {
+		release, _, err := sign.VerifyClearsigned([]byte(p.Data), trusted, at)
+		if err != nil {
+			return c, distrust(p.Name, err)
+		}
+		index, err := apt.ParseRelease(release)
+		if err != nil {
+			return c, distrust(p.Name, err)
+		}
+		i := slices.IndexFunc(index.Indexes, func(f apt.IndexFile) bool { return f.Path == layout.Packages })
+		if i < 0 {
+			return c, distrust(p.Name, errors.New("does not name "+layout.Packages))
+		}
+		sum := index.Indexes[i].SHA256
+		data, err := hashed(ctx, b, stream.Deb(layout.ByHash(sum)), sum)
+		if err != nil {
+			return c, err
+		}
+		if c.Debs, err = apt.ParsePackages(data); err != nil {
+			return c, distrust(stream.Deb(layout.Packages), err)
+		}
+	}
+
+	if p, ok := m.pointer(stream.Rpm(layout.Repomd)); ok {
+		asc, _ := m.pointer(stream.Rpm(layout.RepomdAsc))
+		if _, err := sign.VerifyDetached([]byte(p.Data), []byte(asc.Data), trusted, at); err != nil {
+			return c, distrust(p.Name, err)
+		}
+		repomd, err := yum.ParseRepomd([]byte(p.Data))
+		if err != nil {
+			return c, distrust(p.Name, err)
+		}
+		index := map[string][]byte{}
+		for _, d := range repomd.Indexes {
+			name := stream.Rpm(d.Href)
+			data, err := hashed(ctx, b, name, d.SHA256)
+			if err != nil {
+				return c, err
+			}
+			if index[d.Kind], err = gunzip(data); err != nil {
+				return c, distrust(name, err)
+			}
+		}
+		if c.Rpms, err = yum.ParseIndex("", index["primary"], index["filelists"], index["other"]); err != nil {
+			return c, distrust(p.Name, err)
+		}
+	}
+	return c, nil
+}
+
+// hashed reads an object that must have the digest which a signed index names.
+func hashed(ctx context.Context, b bucket.Bucket, name, sha256 string) ([]byte, error) {
+	data, _, err := readAll(ctx, b, name, maxIndex)
+	if err != nil {
+		return nil, err
+	}
+	if got := digest(data); got != sha256 {
+		return nil, fmt.Errorf("%s/%s: has SHA-256 %s, the signed index says %s: it was altered after it was published", b, name, got, sha256)
+	}
+	return data, nil
+}
+
+func gunzip(data []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	out, err := io.ReadAll(io.LimitReader(z, maxIndex+1))
+	if err == nil && len(out) > maxIndex {
+		err = fmt.Errorf("unpacks to more than %d bytes", maxIndex)
+	}
+	return out, err
+}
+
+// label writes a package's object name for a person: kubeadm_1.35.0-1.1_amd64.deb.
+func label(name string) string { return strings.TrimSuffix(path.Base(name), "/") }

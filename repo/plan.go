@@ -1,0 +1,119 @@
+package repo
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
+)
+
+// Plan is everything that one execution will do to a bucket. It is a value: what is printed is what is executed.
+type Plan struct {
+	Stream layout.Stream `json:"stream"`
+	Bucket string        `json:"bucket"`
+	// Serial is the number of the publication to be made, and From the one that it replaces; From is 0 when the
+	// stream is new. They are equal when nothing is to be published.
+	Serial int64     `json:"serial"`
+	From   int64     `json:"from"`
+	Time   time.Time `json:"time"`
+	// Reason is why there is a new publication, for instance "new packages"; empty when there is none.
+	Reason string `json:"reason,omitempty"`
+	// Added are the package files that appear in the index, relative to the stream; Kept is how many stay.
+	Added []string `json:"added"`
+	Kept  int      `json:"kept"`
+	// Finish are the pointers of the live publication that its publisher did not bring up to date.
+	Finish []string `json:"finish,omitempty"`
+	// Writes are the objects to write, in order: what is to be finished, packages, hashed metadata, the manifest, HEAD,
+	// pointers.
+	Writes []Write `json:"writes"`
+
+	base *State
+	head Head
+	// finish and project are the pointers to project before and after the commit.
+	finish, project []Pointer
+}
+
+// Write is one object that a plan writes.
+type Write struct {
+	Object
+	content bucket.Content
+}
+
+// Empty tells whether executing the plan would write nothing.
+func (p *Plan) Empty() bool { return len(p.Writes) == 0 && len(p.finish) == 0 }
+
+// Bytes is how much the plan writes.
+func (p *Plan) Bytes() int64 {
+	var n int64
+	for _, w := range p.Writes {
+		n += w.Size
+	}
+	return n
+}
+
+// Print writes the plan for a person: what users will get, then what happens to the bucket.
+func (p *Plan) Print(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "stream %s in %s\n", p.Stream, p.Bucket)
+	if len(p.Finish) > 0 {
+		fmt.Fprintf(&b, "  finish serial %d, which was committed but not brought to all pointers: %s\n", p.From, strings.Join(p.Finish, ", "))
+	}
+	if p.Reason == "" {
+		fmt.Fprintf(&b, "  nothing to publish: serial %d has all %d packages\n", p.From, p.Kept)
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+	if p.From == 0 {
+		fmt.Fprintf(&b, "  serial %d, the first of this stream: %s\n", p.Serial, p.Reason)
+	} else {
+		fmt.Fprintf(&b, "  serial %d after %d: %s\n", p.Serial, p.From, p.Reason)
+	}
+	fmt.Fprintf(&b, "  packages: %d new, %d kept\n", len(p.Added), p.Kept)
+	sizes := map[string]int64{}
+	for _, w := range p.Writes {
+		sizes[w.Name] = w.Size
+	}
+	for _, name := range p.Added {
+		fmt.Fprintf(&b, "    + %-60s %s\n", name, Size(sizes[string(p.Stream)+"/"+name]))
+	}
+	type total struct {
+		class  layout.Class
+		number int
+		size   int64
+	}
+	var totals []total
+	for _, w := range p.Writes {
+		i := slices.IndexFunc(totals, func(t total) bool { return t.class == w.Class })
+		if i < 0 {
+			i = len(totals)
+			totals = append(totals, total{class: w.Class})
+		}
+		totals[i].number++
+		totals[i].size += w.Size
+	}
+	fmt.Fprintf(&b, "  writes, in this order:\n")
+	for _, t := range totals {
+		fmt.Fprintf(&b, "    %4d %-8s %s\n", t.number, t.class, Size(t.size))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Size writes a number of bytes for a person, in binary units.
+func Size(n int64) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, units := float64(n)/(1<<10), "KiB"
+	for _, u := range []string{"MiB", "GiB", "TiB"} {
+		if f < 1<<10 {
+			break
+		}
+		f, units = f/(1<<10), u
+	}
+	return fmt.Sprintf("%.1f %s", f, units)
+}

@@ -1,0 +1,176 @@
+package repo
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"sigs.k8s.io/pkgs/keys"
+	"sigs.k8s.io/pkgs/repo/apt"
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/yum"
+	"sigs.k8s.io/pkgs/sign"
+)
+
+// snapshot is one publication being put together: its manifest and the bytes of what is in it.
+type snapshot struct {
+	manifest Manifest
+	content  map[string]bucket.Content
+}
+
+// text is content of metadata held in memory.
+func text(data []byte) bucket.Content {
+	return bucket.Content{
+		Size:   int64(len(data)),
+		SHA256: digest(data),
+		Open:   func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
+	}
+}
+
+// add puts an immutable object into the snapshot.
+func (s *snapshot) add(name string, c bucket.Content) {
+	s.content[name] = c
+	s.list(name, c.Size, c.SHA256)
+}
+
+// list names an immutable object whose bytes are in the bucket already.
+func (s *snapshot) list(name string, size int64, sha256 string) {
+	s.manifest.Objects = append(s.manifest.Objects, Object{name, layout.ClassOf(name), size, sha256})
+}
+
+// point sets the bytes of a pointer.
+func (s *snapshot) point(name string, data []byte) {
+	s.manifest.Pointers = append(s.manifest.Pointers, Pointer{
+		Object: Object{name, layout.ClassOf(name), int64(len(data)), digest(data)},
+		Data:   string(data),
+	})
+}
+
+// pointCopy makes a pointer a copy of an immutable object of the snapshot.
+func (s *snapshot) pointCopy(name, of string, c bucket.Content) {
+	s.manifest.Pointers = append(s.manifest.Pointers, Pointer{
+		Object: Object{name, layout.ClassOf(name), c.Size, c.SHA256},
+		Copy:   of,
+	})
+}
+
+// edition is what the index of a publication says and is signed with besides its contents.
+type edition struct {
+	signer         *sign.Signer
+	keyring        *keys.Keyring // what users are given to trust; the signer's keys are among them
+	at, validUntil time.Time     // at is the date of the index and of its signatures
+	url            string        // public address of the bucket's root, which a mirrorlist has in it
+}
+
+// debIndex indexes and signs the apt repository of the contents.
+//
+// The order of the pointers is the order in which they are overwritten. The key comes first, so that a client which
+// fetches it to verify what follows has it. InRelease follows at once: from then on apt finds the indexes by hash. The
+// plain names are for clients that do not, and have their signature last.
+func (s *snapshot) debIndex(stream *Stream, c Contents, with edition) error {
+	name := stream.Name
+	cfg := apt.Config{
+		Origin: stream.Origin, Label: stream.Label, Suite: stream.Suite, Codename: stream.Codename, Description: stream.Description,
+		Date: with.at, ValidUntil: with.validUntil,
+	}
+	for _, a := range stream.Architectures {
+		cfg.Architectures = append(cfg.Architectures, a.Deb)
+	}
+	files, err := apt.Index(cfg, c.Debs)
+	if err != nil {
+		return err
+	}
+	index := map[string][]byte{}
+	for _, f := range files {
+		index[f.Path] = f.Data
+		if layout.ClassOf(name.Deb(f.Path)) == layout.Hashed {
+			s.add(name.Deb(f.Path), text(f.Data))
+		}
+	}
+	release := index[layout.Release]
+	inRelease, err := with.signer.Clearsign(release, with.at)
+	if err != nil {
+		return err
+	}
+	detached, err := with.signer.Detached(release, with.at)
+	if err != nil {
+		return err
+	}
+	key, err := with.keyring.Armor()
+	if err != nil {
+		return err
+	}
+	s.point(name.Deb(layout.ReleaseKey), key)
+	s.point(name.Deb(layout.InRelease), inRelease)
+	for _, plain := range []string{layout.Packages, layout.PackagesGz} {
+		data := text(index[plain])
+		s.pointCopy(name.Deb(plain), name.Deb(layout.ByHash(data.SHA256)), data)
+	}
+	s.point(name.Deb(layout.Release), release)
+	s.point(name.Deb(layout.ReleaseGpg), detached)
+	return nil
+}
+
+// rpmIndex indexes and signs the yum repository of the contents, and its immutable copy below rpm-snapshots, to which
+// mirrorlist leads.
+//
+// repomd.xml.asc directly follows repomd.xml: between the two, a client of baseurl= that checks signatures finds a
+// mismatch. Clients of mirrorlist= never do.
+func (s *snapshot) rpmIndex(stream *Stream, c Contents, with edition) error {
+	name, serial := stream.Name, s.manifest.Serial
+	key, err := with.keyring.Armor()
+	if err != nil {
+		return err
+	}
+	var repomd, signature []byte
+	index := func(prefix string, at func(string) string) error {
+		files, err := yum.Index(yum.Config{Revision: strconv.FormatInt(serial, 10), Date: with.at, HrefPrefix: prefix}, c.Rpms)
+		if err != nil {
+			return err
+		}
+		for _, f := range files {
+			if f.Path == layout.Repomd {
+				repomd = f.Data
+			} else {
+				s.add(at(f.Path), text(f.Data))
+			}
+		}
+		signature, err = with.signer.Detached(repomd, with.at)
+		return err
+	}
+
+	snapshot := func(path string) string { return name.RpmSnapshot(serial, path) }
+	if err := index(layout.SnapshotToRpm, snapshot); err != nil {
+		return err
+	}
+	s.add(snapshot(layout.Repomd), text(repomd))
+	s.add(snapshot(layout.RepomdAsc), text(signature))
+	s.add(snapshot(layout.RepomdKey), text(key))
+
+	if err := index("", name.Rpm); err != nil {
+		return err
+	}
+	s.point(name.Rpm(layout.RepomdKey), key)
+	s.point(name.Rpm(layout.Mirrorlist), fmt.Appendf(nil, "%s/%s\n", with.url, snapshot("")))
+	s.point(name.Rpm(layout.Repomd), repomd)
+	s.point(name.Rpm(layout.RepomdAsc), signature)
+	return nil
+}
+
+// carry takes one half of the live snapshot, deb or rpm, over into the new one as it is, but for its packages.
+func (s *snapshot) carry(live *Manifest, half string) {
+	in := func(name string) bool { return inHalf(live.Stream, half, name) }
+	for _, o := range live.Objects {
+		if o.Class == layout.Hashed && in(o.Name) {
+			s.list(o.Name, o.Size, o.SHA256)
+		}
+	}
+	for _, p := range live.Pointers {
+		if in(p.Name) {
+			s.manifest.Pointers = append(s.manifest.Pointers, p)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package repo
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
+)
+
+// Head is the content of a stream's HEAD object: which manifest is live. Replacing it, on the condition that it is
+// still the one that was read, is the commit of a publication.
+type Head struct {
+	Stream layout.Stream `json:"stream"`
+	// Serial counts the stream's publications from 1 and only grows.
+	Serial int64 `json:"serial"`
+	// Time is when the publication was planned, in UTC with whole seconds. It is also the Date of its Release.
+	Time time.Time `json:"time"`
+	// Manifest is the SHA-256 of the manifest's bytes in lower-case hex; with the serial it gives its name.
+	Manifest string `json:"manifest"`
+}
+
+// Manifest lists everything that one publication of a stream consists of. Its JSON is an immutable object of its own.
+type Manifest struct {
+	Stream layout.Stream `json:"stream"`
+	Serial int64         `json:"serial"`
+	Time   time.Time     `json:"time"`
+	// Previous is the SHA-256 of the manifest that this one followed; empty for the first.
+	Previous string `json:"previous,omitempty"`
+	// Objects are the immutable objects, packages and hashed metadata, in the order of their names.
+	Objects []Object `json:"objects"`
+	// Pointers are the objects with fixed names, in the order in which they are brought up to date. Those of a
+	// repository that this publication did not change come first. So the bytes of the last pointer differ from those of
+	// any publication before, and when a client can see them, all others were written before.
+	Pointers []Pointer `json:"pointers"`
+}
+
+// Object is one immutable object of a snapshot.
+type Object struct {
+	Name   string       `json:"name"`
+	Class  layout.Class `json:"class"`
+	Size   int64        `json:"size"`
+	SHA256 string       `json:"sha256"`
+}
+
+// Pointer is one object with a fixed name and the bytes that it has in this snapshot. A manifest holds those bytes, so
+// that a publication which was cut off after its commit can be finished by anybody who can write to the bucket, without
+// the signing key.
+type Pointer struct {
+	Object
+	// Data is the bytes themselves, which are text.
+	Data string `json:"data,omitempty"`
+	// Copy is, instead of Data, the immutable object of this snapshot that has the same bytes.
+	Copy string `json:"copy,omitempty"`
+}
+
+// Bounds of what is read from a bucket into memory.
+const (
+	maxHead     = 1 << 16
+	maxManifest = 256 << 20
+	maxIndex    = 1 << 30
+)
+
+// State is a stream as its HEAD describes it.
+type State struct {
+	Head     Head
+	Manifest Manifest
+	// Generation is that of the HEAD object; it is empty when the stream was never published.
+	Generation bucket.Generation
+}
+
+// Exists tells whether the stream was ever published.
+func (s *State) Exists() bool { return s.Generation != "" }
+
+// Has tells whether the live snapshot has an immutable object; name is relative to the stream.
+func (s *State) Has(name string) bool {
+	_, ok := s.Manifest.object(string(s.Manifest.Stream) + "/" + name)
+	return ok
+}
+
+// object finds an immutable object of the snapshot by name.
+func (m *Manifest) object(name string) (Object, bool) {
+	for _, o := range m.Objects {
+		if o.Name == name {
+			return o, true
+		}
+	}
+	return Object{}, false
+}
+
+// pointer finds a pointer of the snapshot by name.
+func (m *Manifest) pointer(name string) (Pointer, bool) {
+	for _, p := range m.Pointers {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Pointer{}, false
+}
+
+// ReadState reads a stream's HEAD and the manifest that it names: two reads. A stream that was never published gives a
+// State whose Exists is false. The manifest's bytes are checked against the digest in HEAD; what both say is only as
+// good as the bucket's access rules until the signatures inside are checked.
+func ReadState(ctx context.Context, b bucket.Bucket, stream layout.Stream) (*State, error) {
+	data, info, err := readAll(ctx, b, stream.Head(), maxHead)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return &State{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	state := &State{Generation: info.Generation}
+	if err := decodeJSON(data, &state.Head); err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", b, stream.Head(), err)
+	}
+	head := state.Head
+	if head.Stream != stream || head.Serial < 1 || len(head.Manifest) != 64 {
+		return nil, fmt.Errorf("%s/%s: is not a HEAD of stream %s", b, stream.Head(), stream)
+	}
+	name := stream.Manifest(head.Serial, head.Manifest)
+	data, _, err = readAll(ctx, b, name, maxManifest)
+	if err != nil {
+		return nil, err
+	}
+	if got := digest(data); got != head.Manifest {
+		return nil, fmt.Errorf("%s/%s: has SHA-256 %s, HEAD says %s", b, name, got, head.Manifest)
+	}
+	if err := decodeJSON(data, &state.Manifest); err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", b, name, err)
+	}
+	if err := state.Manifest.check(head); err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", b, name, err)
+	}
+	return state, nil
+}
+
+// check refuses a manifest that does not belong to its HEAD or names objects outside of its stream.
+func (m *Manifest) check(head Head) error {
+	if m.Stream != head.Stream || m.Serial != head.Serial {
+		return fmt.Errorf("is the manifest of %s serial %d, HEAD says %s serial %d", m.Stream, m.Serial, head.Stream, head.Serial)
+	}
+	for _, o := range m.Objects {
+		if !strings.HasPrefix(o.Name, string(m.Stream)+"/") || !layout.ClassOf(o.Name).Policy().Immutable || o.Size < 0 || len(o.SHA256) != 64 {
+			return fmt.Errorf("names the object %q, which no snapshot of %s can hold", o.Name, m.Stream)
+		}
+	}
+	for _, p := range m.Pointers {
+		if !strings.HasPrefix(p.Name, string(m.Stream)+"/") || layout.ClassOf(p.Name) != layout.Pointer {
+			return fmt.Errorf("names the pointer %q, which no snapshot of %s can hold", p.Name, m.Stream)
+		}
+		if p.Copy != "" {
+			if o, ok := m.object(p.Copy); !ok || o.SHA256 != p.SHA256 {
+				return fmt.Errorf("pointer %s is a copy of %q, which the manifest does not hold with the same digest", p.Name, p.Copy)
+			}
+		} else if digest([]byte(p.Data)) != p.SHA256 {
+			return fmt.Errorf("pointer %s has data of another digest than it says", p.Name)
+		}
+	}
+	return nil
+}
+
+// encode gives the bytes of HEAD or of a manifest: indented, so that a person can read and compare them.
+func encodeJSON(v any) ([]byte, error) {
+	data, err := json.MarshalIndent(v, "", " ")
+	return append(data, '\n'), err
+}
+
+func decodeJSON(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("cannot be read: %w (was it written by a newer version of this program?)", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("has something after its end")
+	}
+	return nil
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// readAll reads an object of at most limit bytes into memory.
+func readAll(ctx context.Context, b bucket.Bucket, name string, limit int64) ([]byte, bucket.Info, error) {
+	r, info, err := b.Open(ctx, name)
+	if err != nil {
+		return nil, bucket.Info{}, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, bucket.Info{}, err
+	}
+	if int64(len(data)) > limit {
+		return nil, bucket.Info{}, fmt.Errorf("%s/%s: is larger than %d bytes", b, name, limit)
+	}
+	return data, info, nil
+}
+
+func digestReader(r io.Reader) (string, error) {
+	h := sha256.New()
+	_, err := io.Copy(h, r)
+	return hex.EncodeToString(h.Sum(nil)), err
+}

@@ -1,0 +1,213 @@
+package verify
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"pault.ag/go/debian/control"
+
+	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/sign"
+)
+
+// apt checks the apt repository down to the list of its packages.
+func (c *check) apt(ctx context.Context) error {
+	name := c.stream.Deb(layout.InRelease)
+	data, err := c.get(ctx, name)
+	if data == nil || err != nil {
+		return err
+	}
+	text, signatures, err := sign.VerifyClearsigned(data, c.Keyring, c.Now)
+	if err != nil {
+		c.found(name, "%v", err)
+		return nil
+	}
+	c.signedBy(signatures)
+	if err := c.detached(ctx, text); err != nil {
+		return err
+	}
+	if err := c.key(ctx, c.stream.Deb(layout.ReleaseKey)); err != nil {
+		return err
+	}
+	release, err := paragraphs(text)
+	if err != nil || len(release) != 1 {
+		c.found(name, "is not one paragraph of fields: %v", err)
+		return nil
+	}
+	c.dates(name, release[0].Values)
+	indexes, err := checksums(release[0].Values["SHA256"])
+	if err != nil {
+		c.found(name, "SHA256: %v", err)
+		return nil
+	}
+	byHash := release[0].Values["Acquire-By-Hash"] == "yes"
+	for file, want := range indexes {
+		data, err := c.getExact(ctx, c.stream.Deb(file), want)
+		if err != nil {
+			return err
+		}
+		if byHash {
+			hashed := c.stream.Deb(path.Join(path.Dir(file), layout.ByHash(want.sha256)))
+			if _, err := c.getExact(ctx, hashed, want); err != nil {
+				return err
+			}
+		}
+		c.unpacksTo(file, data, indexes)
+		if file == layout.Packages && data != nil {
+			c.packagesFile(c.stream.Deb(file), data)
+		}
+	}
+	if _, ok := indexes[layout.Packages]; !ok {
+		c.found(name, "does not name %s", layout.Packages)
+	}
+	return nil
+}
+
+// detached checks Release and Release.gpg, which clients without InRelease use.
+func (c *check) detached(ctx context.Context, text []byte) error {
+	release, err := c.get(ctx, c.stream.Deb(layout.Release))
+	if err != nil {
+		return err
+	}
+	signature, err := c.get(ctx, c.stream.Deb(layout.ReleaseGpg))
+	if err != nil || release == nil || signature == nil {
+		return err
+	}
+	if !bytes.Equal(release, text) {
+		c.found(c.stream.Deb(layout.Release), "differs from the text of %s", layout.InRelease)
+	}
+	if _, err := sign.VerifyDetached(release, signature, c.Keyring, c.Now); err != nil {
+		c.found(c.stream.Deb(layout.ReleaseGpg), "%v", err)
+	}
+	return nil
+}
+
+// dates checks that a client takes the index for neither outdated nor made in the future.
+func (c *check) dates(name string, fields map[string]string) {
+	read := func(field string) (time.Time, bool) {
+		t, err := time.Parse(time.RFC1123, fields[field])
+		if err != nil {
+			c.found(name, "%s %q is not a date of RFC 5322: %v", field, fields[field], err)
+		}
+		return t.UTC(), err == nil
+	}
+	if date, ok := read("Date"); ok {
+		c.report.Date = date
+		if date.After(c.Now) {
+			c.found(name, "is dated %s, which is in the future", date.Format(time.RFC3339))
+		}
+	}
+	if fields["Valid-Until"] == "" {
+		return
+	}
+	if until, ok := read("Valid-Until"); ok {
+		c.report.ValidUntil = until
+		if until.Before(c.Now) {
+			c.found(name, "was valid until %s, and apt refuses it since: sign the stream again", until.Format(time.RFC3339))
+		}
+	}
+}
+
+// unpacksTo checks that a compressed index holds what the plain one is signed to hold.
+func (c *check) unpacksTo(file string, data []byte, indexes map[string]claim) {
+	plain, ok := strings.CutSuffix(file, ".gz")
+	want, named := indexes[plain]
+	if !ok || !named || data == nil {
+		return
+	}
+	if open, ok := c.gunzip(c.stream.Deb(file), data); ok {
+		c.matches(c.stream.Deb(file)+" unpacked", claimOf(open), want)
+	}
+}
+
+// gunzip unpacks a compressed index. What is wrong with it is a finding.
+func (c *check) gunzip(name string, data []byte) ([]byte, bool) {
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		c.found(name, "is not gzip data: %v", err)
+		return nil, false
+	}
+	open, err := io.ReadAll(io.LimitReader(z, maxIndex+1))
+	if err == nil && len(open) > maxIndex {
+		err = fmt.Errorf("is larger than %d bytes", maxIndex)
+	}
+	if err != nil {
+		c.found(name, "does not unpack: %v", err)
+		return nil, false
+	}
+	return open, true
+}
+
+// packagesFile reads which packages a Packages file names.
+func (c *check) packagesFile(name string, data []byte) {
+	stanzas, err := paragraphs(data)
+	if err != nil {
+		c.found(name, "%v", err)
+	}
+	for _, s := range stanzas {
+		file := s.Values["Filename"]
+		size, err := strconv.ParseInt(s.Values["Size"], 10, 64)
+		if err != nil || !inside(file) {
+			c.found(name, "package %s has Filename %q and Size %q", s.Values["Package"], file, s.Values["Size"])
+			continue
+		}
+		c.claims(name, c.stream.Deb(file), claim{size, s.Values["SHA256"]})
+		c.report.Debs++
+	}
+}
+
+// inside tells whether a path of an index stays below the repository's root.
+func inside(file string) bool {
+	return file != "" && filepath.IsLocal(file) && path.Clean(file) == file
+}
+
+// paragraphs reads the paragraphs of a Debian control file. The library is kept from panicking outward, since what it
+// reads here may come from anywhere.
+func paragraphs(data []byte) (all []control.Paragraph, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("cannot be parsed: %v", r)
+		}
+	}()
+	reader, err := control.NewParagraphReader(bufio.NewReader(bytes.NewReader(data)), nil)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		p, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
+		all = append(all, *p)
+	}
+}
+
+// checksums reads the SHA256 field of a Release file: lines of digest, size and path.
+func checksums(field string) (map[string]claim, error) {
+	found := map[string]claim{}
+	for line := range strings.Lines(strings.TrimSpace(field)) {
+		words := strings.Fields(line)
+		if len(words) != 3 {
+			return nil, fmt.Errorf("line %q is not digest, size and path", strings.TrimSpace(line))
+		}
+		size, err := strconv.ParseInt(words[1], 10, 64)
+		if err != nil || !inside(words[2]) {
+			return nil, fmt.Errorf("line %q has no usable size and path", strings.TrimSpace(line))
+		}
+		found[words[2]] = claim{size, words[0]}
+	}
+	return found, nil
+}
