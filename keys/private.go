@@ -147,26 +147,26 @@ func (c *certificate) checkDerivation() error {
 	return nil
 }
 
-// private is a packet with a private key: where it stands in the certificate, its body, and what the library knows.
-type private struct {
+// secretPacket is a packet with a private key: where it stands in the certificate, its body, and what the library knows.
+type secretPacket struct {
 	index int
 	body  []byte
 	key   *packet.PrivateKey
 }
 
 // privates pairs the packets of private keys with the library's values, which come in the same order.
-func (c *certificate) privates() []private {
+func (c *certificate) privates() []secretPacket {
 	list := []*packet.PrivateKey{c.entity.PrivateKey}
 	for _, s := range c.entity.Subkeys {
 		if s.PrivateKey != nil {
 			list = append(list, s.PrivateKey)
 		}
 	}
-	var found []private
+	var found []secretPacket
 	for i, raw := range c.packets {
 		p, err := frame.Packets(raw)
 		if err == nil && (p[0].Tag == frame.TagPrivateKey || p[0].Tag == frame.TagPrivateSub) && len(found) < len(list) {
-			found = append(found, private{i, p[0].Body, list[len(found)]})
+			found = append(found, secretPacket{i, p[0].Body, list[len(found)]})
 		}
 	}
 	return found
@@ -235,25 +235,26 @@ func (p *Private) Armor(passphrase []byte) (_ []byte, err error) {
 	return frame.Encode(frame.PrivateKey, bytes.Join(open.packets, nil)), nil
 }
 
-// String names the key without revealing it, as do all other forms of printing.
-func (p *Private) String() string {
-	if p == nil || p.cert == nil {
+// String names the key without revealing it, as do all other forms of printing. Their receiver is a value, so that a
+// copy of a Private keeps the secret too.
+func (p Private) String() string {
+	if p.cert == nil {
 		return "no private key"
 	}
 	return "private key " + p.cert.info.Fingerprint
 }
 
 // GoString is String.
-func (p *Private) GoString() string { return p.String() }
+func (p Private) GoString() string { return p.String() }
 
 // Format prints String, whatever the verb: %x and %#v print the contents of other values.
-func (p *Private) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
+func (p Private) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.String()) }
 
 // LogValue is String.
-func (p *Private) LogValue() slog.Value { return slog.StringValue(p.String()) }
+func (p Private) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
 // MarshalText is String.
-func (p *Private) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+func (p Private) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // MarshalJSON is String.
-func (p *Private) MarshalJSON() ([]byte, error) { return json.Marshal(p.String()) }
+func (p Private) MarshalJSON() ([]byte, error) { return json.Marshal(p.String()) }
