@@ -1,0 +1,74 @@
+// Package site writes what people read and paste: for each stream, the lines that make apt, dnf and zypper use it.
+//
+// Everything is a pure function of a stream's name and the public address of the bucket. File names on the user's machine
+// are made from the folders of the stream's name without its channel, so that moving to the next minor version changes
+// one line of a file and not which file it is: core for core:/stable:/v1.35, addons-cri-o for
+// addons:/cri-o:/prerelease:/main.
+package site
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/pkgs/repo/layout"
+)
+
+// nickname is what files on the user's machine are called after.
+func nickname(stream layout.Stream) string {
+	folders := slices.DeleteFunc(stream.Folders(), func(f string) bool {
+		return f == "stable" || f == "prerelease" || f == "nightly"
+	})
+	if len(folders) == 0 {
+		return stream.Leaf()
+	}
+	return strings.Join(folders, "-")
+}
+
+// AptKeyring is where a user keeps the stream's key, in the binary form that every apt reads.
+func AptKeyring(stream layout.Stream) string {
+	return "/etc/apt/keyrings/" + nickname(stream) + "-apt-keyring.gpg"
+}
+
+// AptList is the stream's line of a sources.list file (sources.list(5), one-line style).
+func AptList(stream layout.Stream, url string) string {
+	return fmt.Sprintf("deb [signed-by=%s] %s /\n", AptKeyring(stream), url+"/"+stream.Deb(""))
+}
+
+// AptSources is the stream's stanza of a .sources file (sources.list(5), deb822 style).
+func AptSources(stream layout.Stream, url string) string {
+	return fmt.Sprintf("Types: deb\nURIs: %s\nSuites: /\nSigned-By: %s\n", url+"/"+stream.Deb(""), AptKeyring(stream))
+}
+
+// Repo is the stream's .repo file for dnf and yum (dnf.conf(5)). It uses the mirrorlist, which names an immutable
+// snapshot: a client never meets a repomd.xml whose signature is not there yet.
+func Repo(stream layout.Stream, url string) string {
+	return repoFile(stream, url, "mirrorlist="+url+"/"+stream.Rpm(layout.Mirrorlist))
+}
+
+// ZypperRepo is the stream's .repo file for zypper, which takes the type of a mirrorlist from the address that it has.
+func ZypperRepo(stream layout.Stream, url string) string {
+	return repoFile(stream, url, "baseurl="+url+"/"+stream.Rpm(""))
+}
+
+func repoFile(stream layout.Stream, url, where string) string {
+	return fmt.Sprintf("[%s]\nname=%s\n%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=%s\n",
+		nickname(stream), stream, where, url+"/"+stream.Rpm(layout.RepomdKey))
+}
+
+// Instructions are the lines that a user pastes for each of the clients.
+func Instructions(stream layout.Stream, url string) string {
+	name := nickname(stream)
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s with apt\n", stream)
+	fmt.Fprintf(&b, "sudo mkdir -p -m 755 /etc/apt/keyrings\n")
+	fmt.Fprintf(&b, "curl -fsSL %s | sudo gpg --dearmor -o %s\n", url+"/"+stream.Deb(layout.ReleaseKey), AptKeyring(stream))
+	fmt.Fprintf(&b, "echo '%s' | sudo tee /etc/apt/sources.list.d/%s.list\n", strings.TrimSuffix(AptList(stream, url), "\n"), name)
+	fmt.Fprintf(&b, "sudo apt-get update\n\n")
+	fmt.Fprintf(&b, "# %s with dnf or yum\n", stream)
+	fmt.Fprintf(&b, "cat <<'EOF' | sudo tee /etc/yum.repos.d/%s.repo\n%sEOF\n\n", name, Repo(stream, url))
+	fmt.Fprintf(&b, "# %s with zypper\n", stream)
+	fmt.Fprintf(&b, "sudo rpm --import %s\n", url+"/"+stream.Rpm(layout.RepomdKey))
+	fmt.Fprintf(&b, "sudo zypper addrepo --gpgcheck %s %s\n", url+"/"+stream.Rpm(""), name)
+	return b.String()
+}
