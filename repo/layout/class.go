@@ -3,7 +3,6 @@ package layout
 import (
 	"path"
 	"strings"
-	"time"
 )
 
 // Class is what kind of object a name stands for.
@@ -30,11 +29,6 @@ type Policy struct {
 	// Immutable objects are written with the precondition that they do not exist. Writing the same bytes again
 	// succeeds, other bytes under the name are an error.
 	Immutable bool
-	// Spacing is the least time between two writes of one name: object stores limit how often one object may be
-	// overwritten (Google Cloud Storage to once a second).
-	Spacing time.Duration
-	// Retire is how long an object stays after nothing names it any more; 0 means that it stays for ever.
-	Retire time.Duration
 }
 
 const forever = "public, max-age=31536000, immutable"
@@ -45,9 +39,9 @@ func (c Class) Policy() Policy {
 	case Package:
 		return Policy{CacheControl: forever, Immutable: true}
 	case Hashed:
-		return Policy{CacheControl: forever, Immutable: true, Retire: 14 * 24 * time.Hour}
+		return Policy{CacheControl: forever, Immutable: true}
 	case Pointer:
-		return Policy{CacheControl: "no-cache", Spacing: 2 * time.Second}
+		return Policy{CacheControl: "no-cache"}
 	case Page:
 		return Policy{CacheControl: "public, max-age=60"}
 	}
@@ -108,7 +102,7 @@ func ContentType(name string) string {
 	return "text/plain; charset=utf-8"
 }
 
-// pgpType tells armored keys from armored signatures (RFC 3156, section 3 and 7).
+// pgpType tells armored keys from armored signatures (RFC 3156, sections 5 and 7).
 func pgpType(name string) string {
 	if strings.HasSuffix(name, ".key") || strings.HasPrefix(name, "keys/") {
 		return "application/pgp-keys"

@@ -13,10 +13,9 @@
 //	<stream>/rpm-snapshots/<serial>/repodata/…
 //	.state/<stream>/HEAD
 //	.state/<stream>/manifests/<serial>-<hash>.json
-//	.state/<stream>/roots/<serial>/…
 //
 // Everything here is a pure function of names: no input or output, no clock. What kind of object a name stands for, its
-// [Class], decides its content type, how long a cache may keep it, how it is written and when it may go; that table is
+// [Class], decides its content type, how long a cache may keep it, and how it is written; that table is
 // in class.go and nowhere else.
 package layout
 
@@ -89,17 +88,6 @@ func (s Stream) Head() string { return ".state/" + string(s) + "/HEAD" }
 // Manifest is the object name of a snapshot's manifest; sha256 is the lower-case hex digest of its bytes.
 func (s Stream) Manifest(serial int64, sha256 string) string {
 	return fmt.Sprintf(".state/%s/manifests/%d-%s.json", s, serial, sha256)
-}
-
-// Root is the object name of the snapshot's own immutable copy of a pointer; name is relative to the stream
-// (deb/InRelease).
-func (s Stream) Root(serial int64, name string) string {
-	return fmt.Sprintf(".state/%s/roots/%d/%s", s, serial, name)
-}
-
-// Audit is the object name of the record that tells who made a publication, when and of what.
-func (s Stream) Audit(serial int64) string {
-	return fmt.Sprintf(".state/%s/audit/%d.json", s, serial)
 }
 
 // ByHash is where apt looks for an index by its digest when Release says Acquire-By-Hash: yes, relative to the
