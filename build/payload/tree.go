@@ -13,9 +13,10 @@ import (
 // Limits of a tree. They lie within what tar and cpio can say and what dpkg and rpm can take, and well above what our
 // packages need.
 const (
-	maxEntries  = 100_000
-	maxPath     = 1024
-	maxName     = 255
+	maxEntries = 100_000
+	maxPath    = 1024
+	// maxName is less than a file system's 255 because dpkg and rpm append to the name while they unpack.
+	maxName     = 240
 	maxFileSize = 1<<32 - 1
 	maxMode     = 0o7777
 )
@@ -52,7 +53,7 @@ type Tree struct{ entries []Entry }
 // NewTree checks entries and sorts them. Only what is given belongs to the package: directories on the way to an entry
 // that are not entries themselves belong to other packages.
 //
-// A path is absolute, clean, valid UTF-8 without control characters, at most 1024 bytes long with at most 255 between
+// A path is absolute, clean, valid UTF-8 without control characters, at most 1024 bytes long with at most 240 between
 // slashes, and is there once. What lies on the way to an entry is a directory if it is an entry at all. A file has less
 // than 4 GiB.
 func NewTree(entries ...Entry) (*Tree, error) {

@@ -52,7 +52,7 @@ func TestTreeRefuses(t *testing.T) {
 		{[]Entry{file("/a\nb")}, "control"},
 		{[]Entry{file("/a\x00b")}, "control"},
 		{[]Entry{file("/a\xffb")}, "UTF-8"},
-		{[]Entry{file("/" + strings.Repeat("a", 256))}, "255"},
+		{[]Entry{file("/" + strings.Repeat("a", 241))}, "240"},
 		{[]Entry{file(strings.Repeat("/a", 600))}, "1024"},
 		{[]Entry{file("/a"), file("/b"), file("/a")}, "/a: two entries"},
 		{[]Entry{file("/a"), file("/a-b"), file("/a/b/c")}, "/a/b/c: lies below /a"},
