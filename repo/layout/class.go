@@ -33,7 +33,7 @@ type Policy struct {
 
 const forever = "public, max-age=31536000, immutable"
 
-// Policy tells how objects of the class are cached, written and retired.
+// Policy tells how objects of the class are cached and written.
 func (c Class) Policy() Policy {
 	switch c {
 	case Package:

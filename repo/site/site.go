@@ -40,20 +40,11 @@ func AptSources(stream layout.Stream, url string) string {
 	return fmt.Sprintf("Types: deb\nURIs: %s\nSuites: /\nSigned-By: %s\n", url+"/"+stream.Deb(""), AptKeyring(stream))
 }
 
-// Repo is the stream's .repo file for dnf and yum (dnf.conf(5)). It uses the mirrorlist, which names an immutable
+// Repo is the stream's .repo file for dnf, yum and zypper (dnf.conf(5)). It uses the mirrorlist, which names an immutable
 // snapshot: a client never meets a repomd.xml whose signature is not there yet.
 func Repo(stream layout.Stream, url string) string {
-	return repoFile(stream, url, "mirrorlist="+url+"/"+stream.Rpm(layout.Mirrorlist))
-}
-
-// ZypperRepo is the stream's .repo file for zypper, which takes the type of a mirrorlist from the address that it has.
-func ZypperRepo(stream layout.Stream, url string) string {
-	return repoFile(stream, url, "baseurl="+url+"/"+stream.Rpm(""))
-}
-
-func repoFile(stream layout.Stream, url, where string) string {
-	return fmt.Sprintf("[%s]\nname=%s\n%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=%s\n",
-		nickname(stream), stream, where, url+"/"+stream.Rpm(layout.RepomdKey))
+	return fmt.Sprintf("[%s]\nname=%s\nmirrorlist=%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=%s\n",
+		nickname(stream), stream, url+"/"+stream.Rpm(layout.Mirrorlist), url+"/"+stream.Rpm(layout.RepomdKey))
 }
 
 // Instructions are the lines that a user pastes for each of the clients.
@@ -69,6 +60,6 @@ func Instructions(stream layout.Stream, url string) string {
 	fmt.Fprintf(&b, "cat <<'EOF' | sudo tee /etc/yum.repos.d/%s.repo\n%sEOF\n\n", name, Repo(stream, url))
 	fmt.Fprintf(&b, "# %s with zypper\n", stream)
 	fmt.Fprintf(&b, "sudo rpm --import %s\n", url+"/"+stream.Rpm(layout.RepomdKey))
-	fmt.Fprintf(&b, "sudo zypper addrepo --gpgcheck %s %s\n", url+"/"+stream.Rpm(""), name)
+	fmt.Fprintf(&b, "cat <<'EOF' | sudo tee /etc/zypp/repos.d/%s.repo\n%sEOF\n", name, Repo(stream, url))
 	return b.String()
 }
