@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"encoding/hex"
 	"fmt"
+	"math/big"
 	"strings"
 	"time"
 
@@ -130,6 +131,9 @@ func parseSignatures(data []byte) (list []*packet.Signature, err error) {
 		}
 		if s.IssuerKeyId == nil {
 			return nil, fail("it does not say which key made it")
+		}
+		if n := s.RSASignature; n != nil && int(n.BitLength()) != new(big.Int).SetBytes(n.Bytes()).BitLen() {
+			return nil, fail("its number has another length than it says")
 		}
 		list = append(list, s)
 	}
