@@ -1,0 +1,138 @@
+package yum
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Tags of the signature header and of the main header that this package reads.
+const (
+	sigDSA         tag = 267
+	sigRSA         tag = 268
+	sigLongArchive tag = 271
+	sigSHA256      tag = 273
+	sigArchive     tag = 1007
+
+	tagName          tag = 1000
+	tagVersion       tag = 1001
+	tagRelease       tag = 1002
+	tagEpoch         tag = 1003
+	tagSummary       tag = 1004
+	tagDescription   tag = 1005
+	tagBuildTime     tag = 1006
+	tagBuildHost     tag = 1007
+	tagSize          tag = 1009
+	tagVendor        tag = 1011
+	tagLicense       tag = 1014
+	tagPackager      tag = 1015
+	tagGroup         tag = 1016
+	tagURL           tag = 1020
+	tagArch          tag = 1022
+	tagOldFilenames  tag = 1027
+	tagFileModes     tag = 1030
+	tagFileFlags     tag = 1037
+	tagSourceRPM     tag = 1044
+	tagArchiveSize   tag = 1046
+	tagLongArchive   tag = 271
+	tagChangeTimes   tag = 1080
+	tagChangeNames   tag = 1081
+	tagChangeTexts   tag = 1082
+	tagSourcePackage tag = 1106
+	tagDirIndexes    tag = 1116
+	tagBaseNames     tag = 1117
+	tagDirNames      tag = 1118
+	tagLongSize      tag = 5009
+	tagPayloadDigest tag = 5092
+	tagDigestKind    tag = 5093
+)
+
+// file is a package taken apart as far as its payload.
+type file struct {
+	signature, main *header
+	start, end      int64 // of the main header; the payload begins at end
+	size            int64
+}
+
+const (
+	leadMagic = "\xed\xab\xee\xdb"
+	leadSize  = 96
+)
+
+// readFile takes a package of size bytes apart and checks its main header against the digest in its signature header.
+func readFile(r io.ReaderAt, size int64) (*file, error) {
+	lead := make([]byte, leadSize)
+	if n, err := r.ReadAt(lead, 0); n < len(lead) {
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		return nil, errors.New("not an rpm package: it is too short")
+	}
+	if string(lead[:4]) != leadMagic || lead[4] != 3 {
+		return nil, errors.New("not an rpm package: it does not begin as one of format 3 or 4 does")
+	}
+	f := &file{size: size}
+	var err error
+	if f.signature, err = readHeader(r, leadSize, size); err != nil {
+		return nil, fmt.Errorf("signature header: %w", err)
+	}
+	f.start = leadSize + (int64(len(f.signature.raw))+7)&^7
+	if f.main, err = readHeader(r, f.start, size); err != nil {
+		return nil, fmt.Errorf("main header: %w", err)
+	}
+	f.end = f.start + int64(len(f.main.raw))
+	want, err := f.signature.text(sigSHA256)
+	if err != nil {
+		return nil, fmt.Errorf("signature header: %w", err)
+	}
+	if digest := sha256.Sum256(f.main.raw); want != "" && want != hex.EncodeToString(digest[:]) {
+		return nil, fmt.Errorf("main header has the SHA-256 digest %x, but the package says %q", digest, shorten(want))
+	}
+	return f, nil
+}
+
+// payloadDigest returns the SHA-256 digest in lower-case hex that the package claims of its payload, empty where it
+// claims none.
+func (f *file) payloadDigest() (string, error) {
+	const sha256Kind = 8 // as OpenPGP numbers digests
+	kind, ok, err := f.main.number(tagDigestKind, kindInt32)
+	if err != nil || !ok || kind != sha256Kind {
+		return "", err
+	}
+	digests, err := f.main.texts(tagPayloadDigest)
+	if err != nil {
+		return "", err
+	}
+	if len(digests) != 1 || !digestForm.MatchString(digests[0]) {
+		return "", errors.New("the digest of the payload is malformed")
+	}
+	return digests[0], nil
+}
+
+// digest hashes the whole file, and the payload on the way.
+func (f *file) digest(r io.ReaderAt) (string, error) {
+	want, err := f.payloadDigest()
+	if err != nil {
+		return "", err
+	}
+	whole, payload := sha256.New(), sha256.New()
+	if _, err := io.Copy(whole, io.NewSectionReader(r, 0, f.end)); err != nil {
+		return "", err
+	}
+	if f.end == f.size {
+		return "", errors.New("truncated: it ends before its payload")
+	}
+	var both io.Writer = whole
+	if want != "" {
+		both = io.MultiWriter(whole, payload)
+	}
+	if _, err := io.CopyBuffer(both, io.NewSectionReader(r, f.end, f.size-f.end), make([]byte, 256<<10)); err != nil {
+		return "", err
+	}
+	if got := hex.EncodeToString(payload.Sum(nil)); want != "" && got != want {
+		return "", fmt.Errorf("payload has the SHA-256 digest %s, but the package says %s", got, want)
+	}
+	return hex.EncodeToString(whole.Sum(nil)), nil
+}

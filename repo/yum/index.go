@@ -1,0 +1,267 @@
+package yum
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"sigs.k8s.io/pkgs/repo/layout"
+)
+
+// Config is what an index says of its repository.
+type Config struct {
+	// Revision is the publication's serial, a decimal number.
+	Revision string
+	// Date is when the index was made. Fractions of a second are cut off.
+	Date time.Time
+	// HrefPrefix leads from this repository's root to that of the one where the packages are. It is empty there, and
+	// layout.SnapshotToRpm in a snapshot.
+	HrefPrefix string
+}
+
+var (
+	revisionForm = regexp.MustCompile(`^(0|[1-9][0-9]{0,17})$`)
+	prefixForm   = regexp.MustCompile(`^((\.\./)+([A-Za-z0-9][A-Za-z0-9._-]*/)*)?$`)
+)
+
+func (cfg Config) check() error {
+	switch {
+	case !revisionForm.MatchString(cfg.Revision):
+		return fmt.Errorf("revision %q is no decimal number", shorten(cfg.Revision))
+	case cfg.Date.Unix() < 0:
+		return fmt.Errorf("the date %s is before 1970", cfg.Date.Format(time.DateOnly))
+	}
+	return checkPrefix(cfg.HrefPrefix)
+}
+
+func checkPrefix(prefix string) error {
+	if !prefixForm.MatchString(prefix) {
+		return fmt.Errorf("prefix %q does not lead to another repository: expected a path like ../../rpm/",
+			shorten(prefix))
+	}
+	return nil
+}
+
+// index is one of the three indexes: its name, and the element around its packages.
+type index struct {
+	kind, open, close string
+	of                func(*Package) []byte
+}
+
+const xmlStart = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+
+// indexes are the three in the order of repomd.xml.
+func indexes() [3]index {
+	const url = "http://linux.duke.edu/metadata/"
+	return [3]index{
+		{"primary", `<metadata xmlns="` + url + `common" xmlns:rpm="` + url + `rpm" packages="`, "</metadata>\n",
+			func(p *Package) []byte { return p.Primary }},
+		{"filelists", `<filelists xmlns="` + url + `filelists" packages="`, "</filelists>\n",
+			func(p *Package) []byte { return p.Filelists }},
+		{"other", `<otherdata xmlns="` + url + `other" packages="`, "</otherdata>\n",
+			func(p *Package) []byte { return p.Other }},
+	}
+}
+
+// Index writes the indexes primary, filelists and other, compressed, and repodata/repomd.xml, unsigned, in this order.
+// The same packages in any order and the same cfg give the same bytes. Packages that clash, or whose fragments are not
+// what ReadPackage makes, are an error.
+func Index(cfg Config, packages []*Package) ([]layout.File, error) {
+	if err := cfg.check(); err != nil {
+		return nil, &Error{layout.Repomd, err}
+	}
+	list, err := sorted(packages)
+	if err != nil {
+		return nil, &Error{"primary", err}
+	}
+	for _, p := range list {
+		if err := p.check(); err != nil {
+			return nil, &Error{p.Href, err}
+		}
+	}
+	var files []layout.File
+	repomd := Repomd{Revision: cfg.Revision}
+	for _, i := range indexes() {
+		data, described, err := i.write(list, cfg)
+		if err != nil {
+			return nil, &Error{i.kind, err}
+		}
+		files = append(files, layout.File{Path: described.Href, Data: data})
+		repomd.Indexes = append(repomd.Indexes, described)
+	}
+	return append(files, layout.File{Path: layout.Repomd, Data: repomd.xml()}), nil
+}
+
+// write compresses an index on the way: unpacked, that of a large repository is many times as large.
+func (i index) write(packages []*Package, cfg Config) ([]byte, IndexFile, error) {
+	var packed bytes.Buffer
+	gz, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return nil, IndexFile{}, err
+	}
+	open := sha256.New()
+	size := &counter{w: io.MultiWriter(open, gz)}
+	prefix := ""
+	if i.kind == "primary" {
+		prefix = cfg.HrefPrefix
+	}
+	fmt.Fprintf(size, "%s%s%d\">\n", xmlStart, i.open, len(packages))
+	for _, p := range packages {
+		before, after := i.of(p), []byte(nil)
+		if prefix != "" {
+			before, after = splitLocation(before)
+		}
+		size.Write(before)
+		io.WriteString(size, prefix)
+		size.Write(after)
+	}
+	io.WriteString(size, i.close)
+	if err := gz.Close(); err != nil { // which knows of every failed write
+		return nil, IndexFile{}, err
+	}
+	digest := sha256.Sum256(packed.Bytes())
+	described := IndexFile{
+		Kind: i.kind, Size: int64(packed.Len()), SHA256: hex.EncodeToString(digest[:]),
+		OpenSize: size.n, OpenSHA256: hex.EncodeToString(open.Sum(nil)), Timestamp: cfg.Date.UTC().Truncate(time.Second),
+	}
+	described.Href = layout.Repodata(described.SHA256, i.kind)
+	return packed.Bytes(), described, nil
+}
+
+// splitLocation parts a fragment of primary just before its href. Text in it cannot look like location, as < is escaped
+// there.
+func splitLocation(primary []byte) (before, after []byte) {
+	at := bytes.Index(primary, []byte(location)) + len(location)
+	return primary[:at], primary[at:]
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	return c.w.Write(p)
+}
+
+// sorted returns packages in the order of an index. Two packages that a client could not tell apart, or two of one href,
+// are an error.
+func sorted(packages []*Package) ([]*Package, error) {
+	list := append([]*Package(nil), packages...)
+	sort.SliceStable(list, func(i, j int) bool { return compare(list[i], list[j]) < 0 })
+	hrefs := make(map[string]bool, len(list))
+	for i, p := range list {
+		if hrefs[p.Href] {
+			return nil, fmt.Errorf("%s: the file name is there twice", p.Href)
+		}
+		hrefs[p.Href] = true
+		if i == 0 {
+			continue
+		}
+		before := list[i-1]
+		if before.Name == p.Name && before.Arch == p.Arch && CompareVersions(before.EVR(), p.EVR()) == 0 {
+			return nil, fmt.Errorf("%s and %s are both %s %s of %s: remove one, clients cannot tell them apart",
+				before.Href, p.Href, p.Name, p.EVR(), p.Arch)
+		}
+	}
+	return list, nil
+}
+
+func compare(a, b *Package) int {
+	if c := strings.Compare(a.Name, b.Name); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Arch, b.Arch); c != 0 {
+		return c
+	}
+	if c := CompareVersions(a.EVR(), b.EVR()); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Href, b.Href)
+}
+
+// ParseIndex reads the indexes that Index wrote with that HrefPrefix, uncompressed, and returns the packages in their
+// order: equal to those that Index was given. Fragments may point into the three slices, which must not change.
+func ParseIndex(hrefPrefix string, primary, filelists, other []byte) (packages []*Package, err error) {
+	defer refuse("repodata", &err)
+	if err := checkPrefix(hrefPrefix); err != nil {
+		return nil, err
+	}
+	var fragments [3][][]byte
+	for i, data := range [][]byte{primary, filelists, other} {
+		part := indexes()[i]
+		if fragments[i], err = part.split(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", part.kind, err)
+		}
+	}
+	n := len(fragments[0])
+	if len(fragments[1]) != n || len(fragments[2]) != n {
+		return nil, fmt.Errorf("primary has %d packages, filelists %d and other %d", n, len(fragments[1]),
+			len(fragments[2]))
+	}
+	for i := range n {
+		first, err := cutPrefix(fragments[0][i], hrefPrefix)
+		if err != nil {
+			return nil, fmt.Errorf("package %d: %w", i+1, err)
+		}
+		r, err := parseRecord(first, fragments[1][i], fragments[2][i])
+		if err != nil {
+			return nil, fmt.Errorf("package %d: %w", i+1, err)
+		}
+		packages = append(packages, newPackage(r, first, fragments[1][i], fragments[2][i]))
+	}
+	list, err := sorted(packages)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i] != packages[i] {
+			return nil, fmt.Errorf("%s stands before %s: not in the order that this program writes", packages[i].Href,
+				list[i].Href)
+		}
+	}
+	return packages, nil
+}
+
+// split parts an index into the elements of its packages.
+func (i index) split(data []byte) ([][]byte, error) {
+	const end = "</package>\n"
+	count := bytes.Count(data, []byte(end))
+	start := fmt.Sprintf("%s%s%d\">\n", xmlStart, i.open, count)
+	rest, ok := bytes.CutPrefix(data, []byte(start))
+	if !ok {
+		return nil, fmt.Errorf("%w: its beginning is another, or its number of packages is not %d", errForm, count)
+	}
+	list := make([][]byte, 0, count)
+	for range count {
+		n := bytes.Index(rest, []byte(end)) + len(end)
+		list = append(list, rest[:n:n])
+		rest = rest[n:]
+	}
+	if string(rest) != i.close {
+		return nil, fmt.Errorf("%w: its end is another", errForm)
+	}
+	return list, nil
+}
+
+// cutPrefix takes the prefix out of the href of a fragment of primary.
+func cutPrefix(primary []byte, prefix string) ([]byte, error) {
+	if prefix == "" {
+		return primary, nil
+	}
+	if !bytes.Contains(primary, []byte(location+prefix)) {
+		return nil, errors.New("its location does not begin with " + prefix)
+	}
+	before, after := splitLocation(primary)
+	return append(append(make([]byte, 0, len(primary)), before...), after[len(prefix):]...), nil
+}

@@ -1,0 +1,95 @@
+package yum
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path"
+)
+
+// Package is one .rpm as a yum index describes it. The other fields repeat what the fragments say, for those who plan
+// with packages; the fragments are what is published.
+type Package struct {
+	Name string
+	// Epoch is a decimal number, "0" for a package without one.
+	Epoch, Version, Release string
+	// Arch is RPM's name of an architecture, "noarch", or "src" for a source package.
+	Arch string
+	// Href leads from the root of the repository to the file: "x86_64/kubeadm-1.34.1-1.1.x86_64.rpm".
+	Href string
+	// Size is the file's length in bytes.
+	Size int64
+	// SHA256 is the file's digest in lower-case hex.
+	SHA256 string
+	// Requires and Provides are in the order of the index. What it leaves out is not in Requires: features of rpm itself,
+	// and what the package provides.
+	Requires, Provides []Dependency
+	// Primary, Filelists and Other are the package's elements of the three indexes, with Href as its location.
+	Primary, Filelists, Other []byte
+}
+
+// EVR is the package's version in the form that CompareVersions takes: "epoch:version-release".
+func (p *Package) EVR() string { return p.Epoch + ":" + p.Version + "-" + p.Release }
+
+// maxFragments bounds what is written about one package, in bytes.
+const maxFragments = 64 << 20
+
+// ReadPackage reads the .rpm of size bytes that r holds. Href is what the index will call it, relative to the
+// repository's root. The error, an *Error with that name, says why a file is not fit to be in an index; see the package
+// comment for what is accepted. No signature is checked: see ReadSignature.
+func ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error) {
+	defer refuse(href, &err)
+	if err := checkHref(href); err != nil {
+		return nil, err
+	}
+	f, err := readFile(r, size)
+	if err != nil {
+		return nil, err
+	}
+	record, err := newRecord(f)
+	if err != nil {
+		return nil, err
+	}
+	record.href = href
+	if record.digest, err = f.digest(r); err != nil {
+		return nil, err
+	}
+	p = newPackage(record, record.primary(), record.filelists(), record.other())
+	if n := len(p.Primary) + len(p.Filelists) + len(p.Other); n > maxFragments {
+		return nil, fmt.Errorf("an index would need %d bytes for it, more than the %d allowed", n, maxFragments)
+	}
+	return p, nil
+}
+
+func newPackage(r *record, primary, filelists, other []byte) *Package {
+	return &Package{
+		Name: r.name, Epoch: r.version.epoch, Version: r.version.version, Release: r.version.release, Arch: r.arch,
+		Href: r.href, Size: r.size, SHA256: r.digest,
+		Requires: r.relations[requires], Provides: r.relations[provides],
+		Primary: primary, Filelists: filelists, Other: other,
+	}
+}
+
+// check tells whether the package is one that ReadPackage could have made.
+func (p *Package) check() error {
+	r, err := parseRecord(p.Primary, p.Filelists, p.Other)
+	if err != nil {
+		return err
+	}
+	q := newPackage(r, nil, nil, nil)
+	if q.Name != p.Name || q.EVR() != p.EVR() || q.Arch != p.Arch || q.Href != p.Href || q.Size != p.Size ||
+		q.SHA256 != p.SHA256 {
+		return errors.New("the fragments describe another package than the fields beside them")
+	}
+	return nil
+}
+
+// checkHref tells whether a name may be that of a package in an index: a clean relative path, of characters that mean
+// nothing to a shell or in a URL.
+func checkHref(href string) error {
+	if !hrefForm.MatchString(href) || path.Clean(href) != href || len(href) > 512 {
+		return fmt.Errorf("file name %q is not fit for an index: expected a relative path without . and .. that ends in "+
+			".rpm, of letters, digits and . + ~ ^ _ : = , @ -", shorten(href))
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package yum
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// record is all that the three indexes say of one package.
+type record struct {
+	name, arch    string
+	version       evr
+	digest        string
+	summary       string
+	description   string
+	packager, url string
+	fileTime      int64 // Unix times
+	buildTime     int64
+	size          int64 // bytes: of the file, of what it installs, of the unpacked payload
+	installed     uint64
+	archive       uint64
+	href          string
+	license       string
+	vendor, group string
+	buildHost     string
+	sourceRPM     string
+	headerStart   int64 // byte offsets in the file
+	headerEnd     int64
+	relations     [len(relationKinds)][]Dependency
+	files         []packageFile
+	changes       []change
+}
+
+var (
+	nameForm   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}$`)
+	archForm   = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
+	digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	hrefForm   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~^_:=,@/-]*\.rpm$`)
+)
+
+// newRecord reads what the indexes say of a package out of its headers. Size, digest and href are not said there.
+func newRecord(f *file) (*record, error) {
+	r := &record{headerStart: f.start, headerEnd: f.end, size: f.size}
+	for _, step := range []func(*file) error{r.readTexts, r.readNumbers, r.readFiles, r.readRelations, r.readChanges} {
+		if err := step(f); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// readTexts fills in the values that are strings.
+func (r *record) readTexts(f *file) error {
+	var version, release string
+	for _, field := range []struct {
+		to  *string
+		tag tag
+	}{
+		{&r.name, tagName}, {&version, tagVersion}, {&release, tagRelease}, {&r.arch, tagArch},
+		{&r.summary, tagSummary}, {&r.description, tagDescription}, {&r.packager, tagPackager}, {&r.url, tagURL},
+		{&r.license, tagLicense}, {&r.vendor, tagVendor}, {&r.group, tagGroup}, {&r.buildHost, tagBuildHost},
+		{&r.sourceRPM, tagSourceRPM},
+	} {
+		var err error
+		if *field.to, err = f.main.text(field.tag); err != nil {
+			return err
+		}
+	}
+	if _, source := f.main.entries[tagSourcePackage]; source {
+		r.arch = "src"
+	}
+	epoch, _, err := f.main.number(tagEpoch, kindInt32)
+	if err != nil {
+		return err
+	}
+	r.version = evr{fmt.Sprint(epoch), version, release}
+	return r.check()
+}
+
+// check tells whether the texts of the record may stand in an index.
+func (r *record) check() error {
+	switch v := r.version; {
+	case !nameForm.MatchString(r.name):
+		return fmt.Errorf("name %q is not of the form %s", shorten(r.name), nameForm)
+	case !archForm.MatchString(r.arch):
+		return fmt.Errorf("architecture %q is not of the form %s", shorten(r.arch), archForm)
+	case !checkVersion(v.version):
+		return fmt.Errorf("version %q is not of the form %s", shorten(v.version), versionForm)
+	case !checkVersion(v.release):
+		return fmt.Errorf("release %q is not of the form %s", shorten(v.release), versionForm)
+	case !checkEpoch(v.epoch):
+		return fmt.Errorf("epoch %q is not of the form %s", shorten(v.epoch), epochForm)
+	}
+	for _, text := range []struct{ name, value string }{
+		{"summary", r.summary}, {"description", r.description}, {"packager", r.packager}, {"url", r.url},
+		{"license", r.license}, {"vendor", r.vendor}, {"group", r.group}, {"build host", r.buildHost},
+		{"source package", r.sourceRPM},
+	} {
+		if err := checkText(text.value); err != nil {
+			return fmt.Errorf("%s: %w", text.name, err)
+		}
+	}
+	return nil
+}
+
+// readNumbers fills in times and sizes.
+func (r *record) readNumbers(f *file) error {
+	built, _, err := f.main.number(tagBuildTime, kindInt32)
+	if err != nil {
+		return err
+	}
+	r.buildTime, r.fileTime = int64(built), int64(built)
+	if r.installed, _, err = f.main.size(tagLongSize, tagSize); err != nil {
+		return err
+	}
+	var ok bool
+	if r.archive, ok, err = f.signature.size(sigLongArchive, sigArchive); err == nil && !ok {
+		r.archive, _, err = f.main.size(tagLongArchive, tagArchiveSize)
+	}
+	if r.installed > math.MaxInt64 || r.archive > math.MaxInt64 {
+		return fmt.Errorf("a size of %d or %d bytes is beyond belief", r.installed, r.archive)
+	}
+	return err
+}
+
+// checkText refuses what XML 1.0 cannot hold or what clients read differently: bytes that are not UTF-8, control
+// characters but tab and line feed, and code points that are no characters.
+func checkText(s string) error {
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == '\n' || r == '\t':
+		case r == utf8.RuneError && size == 1:
+			return fmt.Errorf("not UTF-8 at %q", shorten(s[i:]))
+		case r < ' ' || r >= 0x7f && r < 0xa0:
+			return fmt.Errorf("control character %U", r)
+		case r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe:
+			return fmt.Errorf("code point %U, which is no character", r)
+		}
+		i += size
+	}
+	return nil
+}
+
+// checkLine is checkText for what must stand on one line.
+func checkLine(s string) error {
+	if strings.ContainsAny(s, "\n\t") {
+		return fmt.Errorf("%q has a line feed or tab in it", shorten(s))
+	}
+	return checkText(s)
+}
