@@ -8,13 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
-)
 
-const (
-	maxLine   = 8 << 10
-	maxText   = 64 << 10
-	maxScript = 1 << 20
+	"sigs.k8s.io/pkgs/build/payload"
 )
 
 // scripts are the maintainer scripts that dpkg knows, in the order in which they are packed.
@@ -47,8 +42,8 @@ func (m Meta) Check() error {
 		{"Maintainer", m.Maintainer, maintainerForm, "Name <user@host>"},
 		{"Section", m.Section, sectionForm, "a section of Debian's archive, such as admin"},
 	} {
-		if !c.form.MatchString(c.value) || len(c.value) > maxLine {
-			return fmt.Errorf("%s %q: expected %s", c.field, abbreviate(c.value), c.expected)
+		if !c.form.MatchString(c.value) {
+			return fmt.Errorf("%s %q: expected %s", c.field, payload.Abbreviate(c.value), c.expected)
 		}
 		if err := checkLine(c.field, c.value); err != nil {
 			return err
@@ -60,7 +55,7 @@ func (m Meta) Check() error {
 	if m.Homepage != "" {
 		u, err := url.Parse(m.Homepage)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(m.Homepage, " <>") {
-			return fmt.Errorf("Homepage %q: expected a URL", abbreviate(m.Homepage))
+			return fmt.Errorf("Homepage %q: expected a URL", payload.Abbreviate(m.Homepage))
 		}
 	}
 	if m.Time.Unix() <= 0 || m.Time.Unix() >= 1<<33 {
@@ -75,23 +70,14 @@ func (m Meta) Check() error {
 }
 
 func (m Meta) checkDescription() error {
-	if m.Summary == "" {
-		return errors.New("no Summary: one line on what the package is")
-	}
 	if err := checkLine("Summary", m.Summary); err != nil {
 		return err
 	}
-	if len(m.Description) > maxText {
-		return fmt.Errorf("Description has %d bytes: expected at most %d", len(m.Description), maxText)
+	if err := payload.CheckText(m.Description); err != nil {
+		return fmt.Errorf("Description %w", err)
 	}
-	for line := range strings.SplitSeq(m.Description, "\n") {
-		if line == "" {
-			continue
-		}
-		if line[0] == '.' || !plain(line) {
-			return fmt.Errorf("Description has the line %q: expected UTF-8 text without control characters and no full stop in front",
-				abbreviate(line))
-		}
+	if strings.HasPrefix(m.Description, ".") || strings.Contains(m.Description, "\n.") {
+		return errors.New("Description has a line with a full stop in front: expected none, they stand for empty lines")
 	}
 	return nil
 }
@@ -101,7 +87,7 @@ func (m Meta) checkRelations() error {
 		for _, relation := range r.list {
 			for alternative := range strings.SplitSeq(relation, " | ") {
 				if !relationForm.MatchString(alternative) {
-					return fmt.Errorf("%s %q: expected a form like \"iptables (>= 1.4.21)\" or \"a | b\"", r.field, abbreviate(relation))
+					return fmt.Errorf("%s %q: expected a form like \"iptables (>= 1.4.21)\" or \"a | b\"", r.field, payload.Abbreviate(relation))
 				}
 				if r.field == "Provides" && strings.Contains(alternative, "(") && !strings.Contains(alternative, "(= ") {
 					return fmt.Errorf("Provides %q: expected no version or one behind =", relation)
@@ -122,15 +108,12 @@ func (m Meta) checkExtra() error {
 	}
 	for _, f := range m.Extra {
 		if !fieldForm.MatchString(f.Name) {
-			return fmt.Errorf("field %q: expected a name like Multi-Arch", abbreviate(f.Name))
+			return fmt.Errorf("field %q: expected a name like Multi-Arch", payload.Abbreviate(f.Name))
 		}
 		if taken[strings.ToLower(f.Name)] {
 			return fmt.Errorf("field %s is there twice: remove it from the extra fields", f.Name)
 		}
 		taken[strings.ToLower(f.Name)] = true
-		if f.Value == "" {
-			return fmt.Errorf("field %s is empty: remove it or give it a value", f.Name)
-		}
 		if err := checkLine(f.Name, f.Value); err != nil {
 			return err
 		}
@@ -140,13 +123,14 @@ func (m Meta) checkExtra() error {
 
 func (m Meta) checkScripts() error {
 	for name, text := range m.Scripts {
-		switch {
-		case !slices.Contains(scripts, name):
+		if !slices.Contains(scripts, name) {
 			return fmt.Errorf("script %q: expected one of %s", name, strings.Join(scripts, ", "))
-		case !strings.HasPrefix(text, "#!/"):
+		}
+		if !strings.HasPrefix(text, "#!/") {
 			return fmt.Errorf("script %s: expected a first line like #!/bin/sh", name)
-		case len(text) > maxScript || strings.ContainsRune(text, 0):
-			return fmt.Errorf("script %s: expected text of at most %d bytes", name, maxScript)
+		}
+		if err := payload.CheckScript(text); err != nil {
+			return fmt.Errorf("script %s %w", name, err)
 		}
 	}
 	return nil
@@ -161,24 +145,8 @@ func checkConffile(path string) error {
 }
 
 func checkLine(field, value string) error {
-	if len(value) > maxLine || !plain(value) || strings.TrimSpace(value) != value {
-		return fmt.Errorf("%s %q: expected one line of at most %d bytes without control characters, and no spaces around it",
-			field, abbreviate(value), maxLine)
+	if err := payload.CheckLine(value); err != nil {
+		return fmt.Errorf("%s %w", field, err)
 	}
 	return nil
-}
-
-// plain is text that stays one line in every tool: no control characters, nor the two separators that Unicode has for
-// lines, nor what XML cannot hold.
-func plain(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || r == '\ufffe' || r == '\uffff'
-	})
-}
-
-func abbreviate(s string) string {
-	if len(s) > 80 {
-		return s[:80] + "…"
-	}
-	return s
 }

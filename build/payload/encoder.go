@@ -82,7 +82,7 @@ func XZ(ctx context.Context, preset int) (Encoder, error) {
 	}
 	version := xzVersion.FindSubmatch(out)
 	if version == nil {
-		return nil, fmt.Errorf("%s --version: no version in %q", program, abbreviate(string(out)))
+		return nil, fmt.Errorf("%s --version: no version in %q", program, Abbreviate(string(out)))
 	}
 	e.version = string(version[1])
 	return e, nil
@@ -124,7 +124,7 @@ func (e *xzEncoder) run(ctx context.Context, stdin []byte, args ...string) ([]by
 			return nil, context.Cause(ctx)
 		}
 		return nil, fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "),
-			errors.Join(err, errors.New(abbreviate(complaint.String()))))
+			errors.Join(err, errors.New(Abbreviate(complaint.String()))))
 	}
 	return out.Bytes(), nil
 }

@@ -6,8 +6,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // Limits of a tree. They lie within what tar and cpio can say and what dpkg and rpm can take, and well above what our
@@ -118,7 +116,7 @@ func (e Entry) check() error {
 	case Symlink:
 		if e.Target == "" || len(e.Target) > maxPath || !printable(e.Target) {
 			return fmt.Errorf("%s: target %q: expected 1 to %d bytes of UTF-8 without control characters", e.Path,
-				abbreviate(e.Target), maxPath)
+				Abbreviate(e.Target), maxPath)
 		}
 	case Dir:
 	default:
@@ -130,7 +128,7 @@ func (e Entry) check() error {
 func checkPath(p string) error {
 	switch {
 	case len(p) > maxPath:
-		return fmt.Errorf("path %q has %d bytes: expected at most %d", abbreviate(p), len(p), maxPath)
+		return fmt.Errorf("path %q has %d bytes: expected at most %d", Abbreviate(p), len(p), maxPath)
 	case !printable(p):
 		return fmt.Errorf("path %q: expected UTF-8 without control characters", p)
 	case !path.IsAbs(p) || path.Clean(p) != p || p == "/":
@@ -138,20 +136,8 @@ func checkPath(p string) error {
 	}
 	for name := range strings.SplitSeq(p, "/") {
 		if len(name) > maxName {
-			return fmt.Errorf("path %q has a name of %d bytes: expected at most %d", abbreviate(p), len(name), maxName)
+			return fmt.Errorf("path %q has a name of %d bytes: expected at most %d", Abbreviate(p), len(name), maxName)
 		}
 	}
 	return nil
-}
-
-// printable keeps out what would end a line or a string in one of the many text files and headers that paths stand in.
-func printable(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
-}
-
-func abbreviate(s string) string {
-	if len(s) > 80 {
-		return s[:80] + "…"
-	}
-	return s
 }
