@@ -55,7 +55,8 @@ func compare(t *testing.T, ours, theirs map[string]map[string]string) {
 	}
 }
 
-// stanzas reads a Packages file: the fields of each stanza, by its Filename.
+// stanzas reads a Packages file: the fields of each stanza, by its Filename. Names of fields mean the same in capitals
+// and small letters.
 func stanzas(packages string) map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for stanza := range strings.SplitSeq(strings.TrimSpace(packages), "\n\n") {
@@ -66,11 +67,11 @@ func stanzas(packages string) map[string]map[string]string {
 				continue
 			}
 			name, value, _ := strings.Cut(line, ":")
-			last = name
-			fields[name] = strings.TrimSpace(value)
+			last = strings.ToLower(name)
+			fields[last] = strings.TrimSpace(value)
 		}
-		fields["Filename"] = strings.TrimPrefix(fields["Filename"], "./")
-		all[fields["Filename"]] = fields
+		fields["filename"] = strings.TrimPrefix(fields["filename"], "./")
+		all[fields["filename"]] = fields
 	}
 	return all
 }
