@@ -1,9 +1,24 @@
 package release
 
-import "errors"
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
 
-// Version is the version of an upstream release. The zero value is no version.
-type Version struct{ text string }
+// Version is the version of an upstream release. The zero value is no version. Two versions are the same if they are
+// equal with ==.
+type Version struct {
+	text string
+	// The parts of text. stage is alpha, beta or rc, or empty for a release; build is the commit of a nightly build.
+	major, minor, patch uint32
+	stage               string
+	number, distance    uint32
+	build               string
+}
 
 // Channel tells how finished a version is.
 type Channel string
@@ -14,26 +29,77 @@ const (
 	Nightly    Channel = "nightly"
 )
 
-// ParseVersion reads v1.34.1, v1.35.0-alpha.1, v1.35.0-rc.0 or, a nightly build, v1.36.0-alpha.0.721+f8ff8f44206ff4.
-func ParseVersion(s string) (Version, error) { return Version{}, errors.New("not written yet") }
+// Nine digits fit into 32 bits, and no number begins with a zero: then every version is written in one way only.
+const number = `(0|[1-9][0-9]{0,8})`
+
+var versionForm = regexp.MustCompile(`^v` + number + `\.` + number + `\.` + number +
+	`(?:-(alpha|beta|rc)\.` + number + `(?:\.` + number + `\+([0-9a-f]{3,64}))?)?$`)
+
+// ParseVersion reads the three forms of versions: v1.34.1, v1.35.0-alpha.1 (beta and rc, too) and, for a nightly build,
+// v1.36.0-alpha.0.721+f8ff8f44206ff4, which is the 721st commit after v1.36.0-alpha.0. A build of a release branch has the
+// last form as well, for upstream tags v1.36.2-rc.0 together with v1.36.1.
+func ParseVersion(s string) (Version, error) {
+	m := versionForm.FindStringSubmatch(s)
+	if m == nil {
+		hint := ""
+		if versionForm.MatchString("v" + s) {
+			hint = fmt.Sprintf(" (did you mean v%s?)", s)
+		}
+		if len(s) > 100 {
+			s = s[:100] + "…"
+		}
+		return Version{}, fmt.Errorf("%q is not a version: expected a form like v1.34.1, v1.35.0-rc.1 or v1.36.0-alpha.0.721+f8ff8f44206ff4%s", s, hint)
+	}
+	n := func(i int) uint32 {
+		u, _ := strconv.ParseUint(m[i], 10, 32) // the pattern lets nothing else through; an absent part is 0
+		return uint32(u)
+	}
+	return Version{text: s, major: n(1), minor: n(2), patch: n(3), stage: m[4], number: n(5), distance: n(6), build: m[7]}, nil
+}
 
 // String is the version as upstream writes it: v1.35.0-alpha.1.
 func (v Version) String() string { return v.text }
 
-// Package is the version as packages write it, without a revision: 1.35.0~alpha.1.
-func (v Version) Package() string { return "" }
+// Package is the version as packages write it, without a revision. Both dpkg and rpm sort a tilde before the end of a
+// version, so that 1.35.0~alpha.1 is older than 1.35.0. The commit of a nightly build follows the others with a dot,
+// 1.36.0~alpha.0.721.f8ff8f44206ff4, and not with a plus, which some object stores take for a space in a URL.
+func (v Version) Package() string {
+	s := strings.TrimPrefix(v.text, "v")
+	s = strings.Replace(s, "-", "~", 1)
+	return strings.Replace(s, "+", ".", 1)
+}
 
 // Channel is Stable, Prerelease or Nightly.
-func (v Version) Channel() Channel { return "" }
+func (v Version) Channel() Channel {
+	switch {
+	case v.build != "":
+		return Nightly
+	case v.stage != "":
+		return Prerelease
+	}
+	return Stable
+}
 
-// Minor is the version's minor line: 1.35.
-func (v Version) Minor() string { return "" }
+// Minor is the line of versions that v belongs to: 1.35.
+func (v Version) Minor() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
 
 // IsZero tells that v is no version.
 func (v Version) IsZero() bool { return v.text == "" }
 
-// Compare is negative if v is older than w, zero if they are the same, positive if v is newer.
-func (v Version) Compare(w Version) int { return 0 }
+// Compare is negative if v is older than w, zero if they are the same, positive if v is newer. It is the order of
+// semantic versions, and of two builds of one commit count, which have none there, that of their commits' names: the
+// order in which dpkg and rpm put the versions of the packages, but for that last case.
+func (v Version) Compare(w Version) int {
+	return cmp.Or(cmp.Compare(v.major, w.major), cmp.Compare(v.minor, w.minor), cmp.Compare(v.patch, w.patch),
+		cmp.Compare(v.stageOrder(), w.stageOrder()), cmp.Compare(v.number, w.number),
+		// v1.36.0-alpha.0 is older than the builds that follow it, even one at distance 0.
+		cmp.Compare(min(len(v.build), 1), min(len(w.build), 1)), cmp.Compare(v.distance, w.distance), strings.Compare(v.build, w.build))
+}
+
+// stageOrder counts the stages on the way to a release, which comes last.
+func (v Version) stageOrder() int {
+	return slices.Index([]string{"alpha", "beta", "rc", ""}, v.stage)
+}
 
 // UnmarshalText reads what [ParseVersion] reads.
 func (v *Version) UnmarshalText(text []byte) error {

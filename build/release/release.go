@@ -1,0 +1,27 @@
+// Package release brings the files of upstream releases to this machine, and lets nobody see one that is not what the
+// release promises.
+//
+// # Where releases lie
+//
+// A [Source] is a directory or a web server. Below it every release has a folder that is named by its [Version], and
+// below that lie its files; this is how dl.k8s.io/release and the downloads of a GitHub project are arranged:
+//
+//	<source>/v1.34.1/bin/linux/arm64/kubelet
+//	<source>/v1.34.1/bin/linux/arm64/kubelet.sha256
+//
+// # Checksums
+//
+// For a file there must be a checksum, and these places are tried in this order: the file's name followed by .sha256,
+// .sha256sum or .sha512, and the files SHA256SUMS and SHA512SUMS in the folder of the release. The first that is there
+// counts, and what is wrong with it is an error rather than a reason to try the next. A checksum file holds a digest in
+// lower-case hexadecimal, alone or as sha256sum(1) writes it: two spaces and the name. That name must be the file's
+// own, with or without the path from the release's folder; in SHA256SUMS it must be that path.
+//
+// # The cache
+//
+// A file is hashed while it is copied to a temporary file in the cache, compared, and only then named after its SHA-256.
+// This is done for directories too: a file that changes between being checked and being packaged would otherwise be
+// packaged unchecked. A file that is in the cache is hashed again before it is used.
+//
+// Releases that are tarballs are unpacked by [Source.Extract], within bounds; [Inspect] tells what a binary needs to run.
+package release
