@@ -66,8 +66,11 @@ func (d *Dir) Close() error {
 func (d *Dir) String() string { return d.path }
 
 func (d *Dir) fail(op, name string, err error) error {
-	if e := (*Error)(nil); err == nil || errors.As(err, &e) {
-		return err
+	if err == nil {
+		return nil
+	}
+	if e, ok := err.(*Error); ok && e.Bucket == d.path {
+		return err // from deeper down, where more was known
 	}
 	return &Error{Bucket: d.path, Name: name, Op: op, Err: explain(err)}
 }
