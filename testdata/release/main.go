@@ -22,6 +22,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -90,7 +91,12 @@ func (m *maker) makeAll(plugins string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.step("cni-plugins", cniPluginsVersion, strings.Join(chosen, " "), func(dir string) error {
+	var names []string
+	for _, plugin := range chosen {
+		names = append(names, path.Base(plugin))
+	}
+	how := "the plugins " + strings.Join(names, ", ") + ", compiled from " + cniModule
+	if err := m.step("cni-plugins", cniPluginsVersion, how, func(dir string) error {
 		return m.makeCNIPlugins(dir, chosen)
 	}); err != nil {
 		return err
