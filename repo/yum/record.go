@@ -111,7 +111,7 @@ func (r *record) readNumbers(f *file) error {
 	if err != nil {
 		return err
 	}
-	r.buildTime, r.fileTime = int64(built), int64(built)
+	r.buildTime = int64(built)
 	if r.installed, _, err = f.main.size(tagLongSize, tagSize); err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func (r *record) primary() []byte {
 	element(&b, "  ", "description", r.description)
 	element(&b, "  ", "packager", r.packager)
 	element(&b, "  ", "url", r.url)
-	fmt.Fprintf(&b, "  <time file=\"%d\" build=\"%d\"/>\n", r.fileTime, r.buildTime)
+	fmt.Fprintf(&b, "  <time file=\"%d\" build=\"%d\"/>\n", r.buildTime, r.buildTime)
 	fmt.Fprintf(&b, "  <size package=\"%d\" installed=\"%d\" archive=\"%d\"/>\n", r.size, r.installed, r.archive)
 	b.WriteString(location)
 	escapeAttribute.WriteString(&b, r.href)

@@ -1,0 +1,177 @@
+package yum
+
+import (
+	"bytes"
+	"errors"
+	"math/rand"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRefused(t *testing.T) {
+	good := forge()
+	if _, err := read(good); err != nil {
+		t.Fatal(err)
+	}
+	headerAt := bytes.LastIndex(good, []byte(headerMagic))
+	withHeader := func(edit func(h []byte)) []byte {
+		end := len(good) - len("payload")
+		h := bytes.Clone(good[headerAt:end])
+		edit(h)
+		return assemble(h, []byte("payload"))
+	}
+	entryAt := func(i int) int { return headerStart * (i + 1) }
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"empty":                          {nil, "not an rpm package"},
+		"text":                           {bytes.Repeat([]byte("rpm "), 100), "not an rpm package"},
+		"truncated in the lead":          {good[:50], "too short"},
+		"truncated before the signature": {good[:100], "signature header: truncated"},
+		"truncated in the signature":     {good[:120], "signature header: truncated"},
+		"truncated in the header":        {good[:headerAt+40], "main header: truncated"},
+		"truncated before the payload":   {good[:len(good)-7], "ends before its payload"},
+		"truncated in the payload":       {good[:len(good)-1], "payload has the SHA-256 digest"},
+		"flipped byte in the header":     {flip(good, headerAt+400), "digest"},
+		"flipped byte in the payload":    {flip(good, len(good)-1), "payload has the SHA-256 digest"},
+		"many entries":                   {withHeader(func(h []byte) { copy(h[8:], "\xff\xff\xff\xff") }), "claims 4294967295 entries"},
+		"large store":                    {withHeader(func(h []byte) { copy(h[12:], "\xff\xff\xff\xff") }), "claims"},
+		"store beyond the end":           {withHeader(func(h []byte) { copy(h[12:], "\x00\x10\x00\x00") }), "truncated"},
+		"large count of numbers": {withHeader(func(h []byte) { copy(h[entryAt(6)+12:], "\xff\xff\xff\xff") }),
+			"more than the 1048576 allowed"},
+		"large count of strings": {withHeader(func(h []byte) { copy(h[entryAt(10)+12:], "\x00\x0f\xff\xff") }),
+			"string without an end"},
+		"offset outside":         {withHeader(func(h []byte) { copy(h[entryAt(3)+8:], "\x00\xff\xff\xff") }), "outside of the header"},
+		"overlap":                {withHeader(func(h []byte) { copy(h[entryAt(3)+8:], "\x00\x00\x00\x00") }), "overlaps"},
+		"unknown type":           {withHeader(func(h []byte) { copy(h[entryAt(3)+4:], "\x00\x00\x00\x0a") }), "unknown type 10"},
+		"no value":               {withHeader(func(h []byte) { copy(h[entryAt(3)+12:], "\x00\x00\x00\x00") }), "has no value"},
+		"name of another type":   {forge(int32s(tagName, 7)), "expected a string"},
+		"tag twice":              {assemble(headerOf(str(tagName, "a"), str(tagName, "b")), []byte("x")), "there twice"},
+		"no name":                {assemble(headerOf(str(tagVersion, "1")), []byte("x")), "name \"\""},
+		"name with a slash":      {forge(str(tagName, "../odd")), "name"},
+		"version with a dash":    {forge(str(tagVersion, "1-0")), "version"},
+		"release with a space":   {forge(str(tagRelease, "1 0")), "release"},
+		"architecture":           {forge(str(tagArch, "x86/64")), "architecture"},
+		"summary with U+FFFE":    {forge(str(tagSummary, "a\ufffeb")), "summary: code point U+FFFE"},
+		"summary with U+FFFF":    {forge(str(tagSummary, "a\uffffb")), "summary: code point U+FFFF"},
+		"Latin-1":                {forge(str(tagDescription, "caf\xe9")), "description: not UTF-8"},
+		"surrogate":              {forge(str(tagDescription, "\xed\xa0\x80")), "description: not UTF-8"},
+		"bell":                   {forge(str(tagVendor, "a\ab")), "vendor: control character U+0007"},
+		"carriage return":        {forge(str(tagDescription, "a\r\nb")), "description: control character U+000D"},
+		"two epochs":             {forge(int32s(tagEpoch, 1, 2)), "2 values, expected one"},
+		"huge size":              {forge(value{tagLongSize, kindInt64, 1, bytes.Repeat([]byte{0xff}, 8)}), "beyond belief"},
+		"more names than modes":  {forge(strs(tagBaseNames, "a", "b")), "2 files, but 1 directories"},
+		"directory out of range": {forge(int32s(tagDirIndexes, 7)), "directory 7 of 1"},
+		"relative path":          {forge(strs(tagDirNames, "usr/bin/")), "is not absolute"},
+		"dotted path":            {forge(strs(tagDirNames, "/usr/../bin/")), "is not absolute"},
+		"path with a line feed":  {forge(strs(tagBaseNames, "a\n</file>")), "line feed"},
+		"path without a name":    {forge(strs(tagBaseNames, "")), "is not absolute"},
+		"long path":              {forge(strs(tagBaseNames, strings.Repeat("a", 5000))), "4096 bytes"},
+		"FIFO":                   {forge(int16s(tagFileModes, 0o010644)), "no file, link or directory"},
+		"device":                 {forge(int16s(tagFileModes, 0o020644)), "no file, link or directory"},
+		"path twice": {forge(strs(tagBaseNames, "a", "a"), int32s(tagDirIndexes, 0, 0),
+			int16s(tagFileModes, modeFile, modeFile), int32s(tagFileFlags, 0, 0)), "there twice"},
+		"files of rpm 3":         {forge(strs(tagOldFilenames, "/a")), "rpm 3"},
+		"flags without names":    {forge(int32s(1112, 8, 8)), "1 names, but 2 flags"},
+		"nameless provides":      {forge(strs(1047, "")), "without a name"},
+		"provides with a space":  {forge(strs(1047, "a b")), "white space"},
+		"provides with U+FFFE":   {forge(strs(1047, "a\ufffe")), "U+FFFE"},
+		"version of a relation":  {forge(strs(1113, "1.0-1-1")), "is not a version"},
+		"epoch of a relation":    {forge(strs(1113, "99999999999:1.0")), "is not a version"},
+		"unknown comparison":     {forge(int32s(1112, 6)), "unknown way"},
+		"version, no comparison": {forge(int32s(1112, 0)), "but no comparison"},
+		"open rich dependency":   {forge(strs(1047, "(a and b"), int32s(1112, 0), strs(1113, "")), "not a rich dependency"},
+		"empty rich dependency":  {forge(strs(1047, "()"), int32s(1112, 0), strs(1113, "")), "not a rich dependency"},
+		"deep rich dependency": {forge(strs(1047, strings.Repeat("(", 1000)+"a"+strings.Repeat(")", 1000)), int32s(1112, 0),
+			strs(1113, "")), "not a rich dependency"},
+		"changelog without texts": {forge(int32s(tagChangeTimes, 1), strs(tagChangeNames, "a")), "changelog: 1 times"},
+		"changelog with a bell": {forge(int32s(tagChangeTimes, 1), strs(tagChangeNames, "a"), strs(tagChangeTexts, "\a")),
+			"changelog: control character"},
+	} {
+		p, err := read(c.data)
+		var refusal *Error
+		if !errors.As(err, &refusal) || refusal.File != "x86_64/odd-1.0-1.x86_64.rpm" || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, %v, want an error with %q", name, p, err, c.want)
+		}
+	}
+}
+
+func TestRefusedNames(t *testing.T) {
+	for _, href := range []string{"", "a.deb", "/a.rpm", "../a.rpm", "a/../b.rpm", "./a.rpm", "a//b.rpm", "a b.rpm", "a\".rpm",
+		"a%2f.rpm", "-a.rpm", "a\n.rpm", strings.Repeat("a", 600) + ".rpm"} {
+		data := forge()
+		if _, err := ReadPackage(bytes.NewReader(data), int64(len(data)), href); err == nil {
+			t.Errorf("href %q: accepted", href)
+		}
+	}
+}
+
+func flip(data []byte, at int) []byte {
+	data = bytes.Clone(data)
+	data[at] ^= 0x20
+	return data
+}
+
+// A header of 32 MiB may say much in few bytes: all files in one directory with a long name, or a million empty strings.
+func TestBounds(t *testing.T) {
+	n := 1 << 20
+	long := "/" + strings.Repeat("d", 3000) + "/"
+	names := make([]string, n)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+	}
+	empty := make([]string, n)
+	modes := make([]uint16, n)
+	for i := range modes {
+		modes[i] = modeFile
+	}
+	for name, data := range map[string][]byte{
+		"long paths": forge(strs(tagDirNames, long), strs(tagBaseNames, names...), int32s(tagDirIndexes, make([]uint32, n)...),
+			int16s(tagFileModes, modes...), int32s(tagFileFlags, make([]uint32, n)...)),
+		"many provides": forge(strs(1047, names...), int32s(1112, make([]uint32, n)...), strs(1113, empty...)),
+		"long text":     forge(str(tagDescription, strings.Repeat("&", 20<<20))),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		_, err := read(data)
+		runtime.ReadMemStats(&after)
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("%s: took %v", name, took)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 600<<20 {
+			t.Errorf("%s: allocated %d MiB", name, used>>20)
+		}
+		t.Logf("%s: %v, %d MiB, %v", name, time.Since(start), (after.TotalAlloc-before.TotalAlloc)>>20, err)
+	}
+}
+
+// Whatever is damaged, there is an error or a package that an index takes.
+func TestDamaged(t *testing.T) {
+	good := forge()
+	random := rand.New(rand.NewSource(1))
+	for range 5000 {
+		data := bytes.Clone(good)
+		for range 1 + random.Intn(4) {
+			data[random.Intn(len(data))] = byte(random.Intn(256))
+		}
+		checkRead(t, data[:len(data)-random.Intn(2)*random.Intn(len(data))])
+	}
+}
+
+// checkRead reads a package that may be anything and holds what is accepted to what is promised of it.
+func checkRead(t *testing.T, data []byte) {
+	p, err := read(data)
+	if _, errSignature := ReadSignature(bytes.NewReader(data), int64(len(data)), "x"); err == nil && errSignature != nil {
+		// A signature that is not well formed does not keep a package out of the index.
+		t.Logf("signature: %v", errSignature)
+	}
+	if err != nil {
+		return
+	}
+	checkRoundTrip(t, []*Package{p})
+}
