@@ -1,0 +1,132 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// cache is a directory of files that are named by their SHA-256. Each appears there whole or not at all; what is there is
+// still not trusted until it has been hashed again.
+type cache struct{ dir string }
+
+// sums are the digests of a file, of all algorithms that a release may use.
+type sums struct {
+	sha256 [sha256.Size]byte
+	sha512 [sha512.Size]byte
+}
+
+func (s sums) hex(algorithm string) string {
+	if algorithm == "sha512" {
+		return hex.EncodeToString(s.sha512[:])
+	}
+	return hex.EncodeToString(s.sha256[:])
+}
+
+func (c cache) path(digest string) string { return filepath.Join(c.dir, "sha256", digest) }
+
+// find looks for the file with the given SHA-256 and hashes it. A file that is not what its name says is taken away.
+func (c cache) find(ctx context.Context, digest string) (File, bool, error) {
+	path := c.path(digest)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return File{}, false, nil
+	}
+	if err != nil {
+		return File{}, false, fmt.Errorf("cannot read the cache: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, withContext(ctx, f))
+	if err != nil {
+		return File{}, false, fmt.Errorf("cannot read the cache: %w", err)
+	}
+	file := File{Path: path, Size: n, SHA256: [sha256.Size]byte(h.Sum(nil))}
+	if hex.EncodeToString(file.SHA256[:]) != digest {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return File{}, false, fmt.Errorf("the cache has a damaged file that cannot be removed: %w", err)
+		}
+		return File{}, false, nil
+	}
+	return file, true, nil
+}
+
+// add copies r into the cache. check may refuse the file by its digests before it becomes visible. url names r in errors.
+func (c cache) add(ctx context.Context, url string, r io.Reader, check func(sums) error) (file File, err error) {
+	dir := filepath.Join(c.dir, "sha256")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return File{}, permanent{fmt.Errorf("cannot make the cache: %w", err)}
+	}
+	temp, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return File{}, permanent{fmt.Errorf("cannot write to the cache: %w", err)}
+	}
+	defer func() {
+		temp.Close()
+		os.Remove(temp.Name()) // gone already if all went well
+	}()
+	h256, h512 := sha256.New(), sha512.New()
+	n, err := io.Copy(writer{temp, []hash.Hash{h256, h512}}, io.LimitReader(withContext(ctx, r), maxFile+1))
+	switch {
+	case ctx.Err() != nil:
+		return File{}, ctx.Err()
+	case err != nil:
+		return File{}, err
+	case n > maxFile:
+		return File{}, permanent{fmt.Errorf("%s is too large: expected at most %d bytes", url, int64(maxFile))}
+	}
+	sum := sums{[sha256.Size]byte(h256.Sum(nil)), [sha512.Size]byte(h512.Sum(nil))}
+	if err := check(sum); err != nil {
+		return File{}, err
+	}
+	path := c.path(sum.hex("sha256"))
+	err = errors.Join(temp.Chmod(0o644), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return File{}, permanent{fmt.Errorf("cannot write to the cache: %w", err)}
+	}
+	return File{Path: path, Size: n, SHA256: sum.sha256}, nil
+}
+
+// writer writes to a file and its digests, and tells an error of the file, which a repeated request does not heal, from
+// errors of the reader.
+type writer struct {
+	file   *os.File
+	hashes []hash.Hash
+}
+
+func (w writer) Write(b []byte) (int, error) {
+	for _, h := range w.hashes {
+		h.Write(b)
+	}
+	n, err := w.file.Write(b)
+	if err != nil {
+		err = permanent{fmt.Errorf("cannot write to the cache: %w", err)}
+	}
+	return n, err
+}
+
+// withContext is r until ctx ends.
+func withContext(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
+
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c contextReader) Read(b []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(b)
+}
