@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
+	"github.com/ProtonMail/go-crypto/openpgp/s2k"
+
 	"sigs.k8s.io/pkgs/keys/frame"
 )
 
@@ -159,6 +162,26 @@ func TestReadPrivateRefuses(t *testing.T) {
 		if c.as != nil && !errors.As(err, c.as) {
 			t.Errorf("%s: error is a %T", c.name, err)
 		}
+	}
+}
+
+// TestArgon2 is a key whose passphrase only turns into a key with as much memory as the file says.
+func TestArgon2(t *testing.T) {
+	p := private(t, "one-private.asc")
+	err := p.Entity().EncryptPrivateKeys([]byte("x"), &packet.Config{
+		DefaultCipher: packet.CipherAES256,
+		AEADConfig:    &packet.AEADConfig{},
+		S2KConfig:     &s2k.Config{S2KMode: s2k.Argon2S2K, Argon2Config: &s2k.Argon2Config{Memory: 64}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data bytes.Buffer
+	if err := p.Entity().SerializePrivateWithoutSigning(&data, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadPrivate("argon2", data.Bytes(), passphrase("x")); err == nil || !strings.Contains(err.Error(), "protected with Argon2") {
+		t.Errorf("got %v", err)
 	}
 }
 

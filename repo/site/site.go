@@ -43,8 +43,26 @@ func AptSources(stream layout.Stream, url string) string {
 // Repo is the stream's .repo file for dnf, yum and zypper (dnf.conf(5)). It uses the mirrorlist, which names an immutable
 // snapshot: a client never meets a repomd.xml whose signature is not there yet.
 func Repo(stream layout.Stream, url string) string {
-	return fmt.Sprintf("[%s]\nname=%s\nmirrorlist=%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=%s\n",
-		nickname(stream), stream, url+"/"+stream.Rpm(layout.Mirrorlist), url+"/"+stream.Rpm(layout.RepomdKey))
+	return repo(stream, url, "mirrorlist="+url+"/"+stream.Rpm(layout.Mirrorlist))
+}
+
+// RepoBaseURL is Repo with the address of the repository itself, as pkgs.k8s.io has always had it. It is for whoever
+// copies the repository: dnf reposync refuses snapshots, whose packages lie outside of them.
+func RepoBaseURL(stream layout.Stream, url string) string {
+	return repo(stream, url, "baseurl="+url+"/"+stream.Rpm(""))
+}
+
+// repo is a .repo file; from says where the repository is.
+func repo(stream layout.Stream, url, from string) string {
+	return fmt.Sprintf("[%s]\nname=%s\n%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=%s\n",
+		nickname(stream), stream, from, url+"/"+stream.Rpm(layout.RepomdKey))
+}
+
+// ZypperAddrepo are the lines that add the stream to zypper without a file (zypper(8)), by the address of the repository
+// itself.
+func ZypperAddrepo(stream layout.Stream, url string) string {
+	return fmt.Sprintf("sudo rpm --import %s\nsudo zypper addrepo --refresh --gpgcheck-strict %s %s\n",
+		url+"/"+stream.Rpm(layout.RepomdKey), url+"/"+stream.Rpm(""), nickname(stream))
 }
 
 // Instructions are the lines that a user pastes for each of the clients.

@@ -20,7 +20,7 @@ func TestGolden(t *testing.T) {
 		}
 		const url = "https://pkgs.example.org"
 		got := Instructions(stream, url) + "\n# .list\n" + AptList(stream, url) + "\n# .sources\n" + AptSources(stream, url) +
-			"\n# .repo\n" + Repo(stream, url)
+			"\n# .repo\n" + Repo(stream, url) + "\n# .repo with baseurl\n" + RepoBaseURL(stream, url) + "\n# zypper addrepo\n" + ZypperAddrepo(stream, url)
 		file := filepath.Join("testdata", strings.ReplaceAll(stream.Project(), ":", "-")+".txt")
 		if *update {
 			if err := os.MkdirAll("testdata", 0o755); err != nil {
