@@ -42,26 +42,38 @@ func readMembers(r io.ReaderAt, size int64) (*members, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(found) >= 3 && !strings.HasPrefix(m.name, "_gpg") {
-			return nil, fmt.Errorf("unexpected member %q after data.tar", m.name)
+		if err := checkOrder(len(found), m.name); err != nil {
+			return nil, err
 		}
-		if found = append(found, m); len(found) > 16 {
-			return nil, errors.New("too many members, expected debian-binary, control.tar and data.tar")
-		}
+		found = append(found, m)
 		at += arHeader + m.size + m.size&1
 	}
-	for i, want := range []string{"debian-binary", "control.tar", "data.tar"} {
-		if i >= len(found) {
-			return nil, fmt.Errorf("truncated: it ends before its member %s", want)
-		}
-		if name := found[i].name; name != want && (i == 0 || !strings.HasPrefix(name, want+".")) {
-			return nil, fmt.Errorf("member %d is %q, expected %s", i+1, name, want)
-		}
+	if n := len(found); n < len(memberNames) {
+		return nil, fmt.Errorf("truncated: it ends before its member %s", memberNames[n])
 	}
 	if err := checkFormat(found[0]); err != nil {
 		return nil, err
 	}
 	return &members{found[1], found[2]}, nil
+}
+
+// memberNames are those of the members, in their order. All but the first may have the name of a compression added.
+var memberNames = [...]string{"debian-binary", "control.tar", "data.tar"}
+
+// checkOrder tells whether a member of that name may stand at place i, counted from 0.
+func checkOrder(i int, name string) error {
+	const maxMembers = 16
+	switch {
+	case i >= maxMembers:
+		return fmt.Errorf("more than %d members", maxMembers)
+	case i >= len(memberNames):
+		if !strings.HasPrefix(name, "_gpg") {
+			return fmt.Errorf("unexpected member %q after data.tar", name)
+		}
+	case name != memberNames[i] && (i == 0 || !strings.HasPrefix(name, memberNames[i]+".")):
+		return fmt.Errorf("member %d is %q, expected %s", i+1, name, memberNames[i])
+	}
+	return nil
 }
 
 // readMember reads the header at offset at of an archive of size bytes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -52,6 +53,7 @@ func compress(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.ModTime = time.Unix(0, 0) // written as "none"
 	if _, err := w.Write(data); err != nil {
 		return nil, err
 	}

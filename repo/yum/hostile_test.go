@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// patience is how long anything may take in a test. Nothing takes longer than two seconds by itself; the rest is for the
+// race detector and busy machines.
+const patience = 10 * time.Second
+
 func TestRefused(t *testing.T) {
 	good := forge()
 	if _, err := read(good); err != nil {
@@ -140,7 +144,7 @@ func TestBounds(t *testing.T) {
 		start := time.Now()
 		_, err := read(data)
 		runtime.ReadMemStats(&after)
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > patience {
 			t.Errorf("%s: took %v", name, took)
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 600<<20 {
@@ -165,13 +169,8 @@ func TestDamaged(t *testing.T) {
 
 // checkRead reads a package that may be anything and holds what is accepted to what is promised of it.
 func checkRead(t *testing.T, data []byte) {
-	p, err := read(data)
-	if _, errSignature := ReadSignature(bytes.NewReader(data), int64(len(data)), "x"); err == nil && errSignature != nil {
-		// A signature that is not well formed does not keep a package out of the index.
-		t.Logf("signature: %v", errSignature)
+	ReadSignature(bytes.NewReader(data), int64(len(data)), "x") // which may fail, but not panic
+	if p, err := read(data); err == nil {
+		checkRoundTrip(t, []*Package{p})
 	}
-	if err != nil {
-		return
-	}
-	checkRoundTrip(t, []*Package{p})
 }

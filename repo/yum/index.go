@@ -108,6 +108,7 @@ func (i index) write(packages []*Package, cfg Config) ([]byte, IndexFile, error)
 	if err != nil {
 		return nil, IndexFile{}, err
 	}
+	gz.ModTime = time.Unix(0, 0) // written as "none"
 	open := sha256.New()
 	size := &counter{w: io.MultiWriter(open, gz)}
 	prefix := ""

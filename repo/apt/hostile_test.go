@@ -1,0 +1,239 @@
+package apt
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/rand"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// patience is how long anything may take in a test. Nothing takes longer than two seconds by itself; the rest is for the
+// race detector and busy machines.
+const patience = 10 * time.Second
+
+func TestRefused(t *testing.T) {
+	version, data := part{"debian-binary", []byte("2.0\n")}, part{"data.tar", tarOf(nil)}
+	control := part{"control.tar", controlTar(plainControl)}
+	good := arOf(version, control, data)
+	if _, err := read(good); err != nil {
+		t.Fatal(err)
+	}
+	deb := func(members ...part) []byte { return arOf(append([]part{version}, members...)...) }
+	with := func(headers []tar.Header, contents ...part) []byte {
+		return deb(part{"control.tar", tarOf(headers, contents...)}, data)
+	}
+	file := part{"./control", []byte(plainControl)}
+	bomb := bytes.Repeat([]byte{0}, 64<<20)
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"empty":                 {nil, "not a Debian package"},
+		"text":                  {[]byte("a long text that is no package at all"), "not a Debian package"},
+		"magic only":            {good[:8], "truncated: it ends before its member debian-binary"},
+		"truncated header":      {good[:40], "truncated: 32 bytes where a member should begin"},
+		"truncated control":     {good[:300], "truncated: member \"control.tar\" should be"},
+		"truncated before data": {deb(control), "truncated: it ends before its member data.tar"},
+		"truncated data":        {good[:len(good)-20], "truncated: member \"data.tar\" should be"},
+		"huge size":             {bytes.Replace(good, []byte("4         `\n"), []byte("9999999999`\n"), 1), "truncated"},
+		"negative size":         {bytes.Replace(good, []byte("4         `\n"), []byte("-4        `\n"), 1), "malformed header"},
+		"no magic of a member":  {bytes.Replace(good, []byte("`\n"), []byte("xx"), 1), "malformed header"},
+		"format 3":              {arOf(part{"debian-binary", []byte("3.0\n")}, control, data), "format version"},
+		"wrong order":           {deb(data, control), "member 2 is \"data.tar\", expected control.tar"},
+		"control first":         {arOf(control, version, data), "member 1 is \"control.tar\", expected debian-binary"},
+		"two controls":          {deb(control, control, data), "member 3 is \"control.tar\", expected data.tar"},
+		"two data":              {deb(control, data, data), "unexpected member \"data.tar\""},
+		"a member too many":     {deb(control, data, part{"evil", nil}), "unexpected member \"evil\""},
+		"unknown compression":   {deb(part{"control.tar.br", nil}, data), "compression \".br\" is not supported"},
+		"no gzip":               {deb(part{"control.tar.gz", []byte("abc")}, data), "control.tar.gz"},
+		"truncated gzip":        {deb(part{"control.tar.gz", gz(control.data)[:60]}, data), "control.tar.gz"},
+		"no xz":                 {deb(part{"control.tar.xz", make([]byte, 64)}, data), "malformed xz"},
+		"no zstd":               {deb(part{"control.tar.zst", make([]byte, 64)}, data), "control.tar.zst"},
+		"gzip bomb":             {deb(part{"control.tar.gz", gz(bomb)}, data), "control.tar.gz"},
+		"xz bomb":               {deb(part{"control.tar.xz", xz(t, bomb)}, data), "control.tar.xz"},
+		"gzip bomb behind the end": {deb(part{"control.tar.gz", gz(append(bytes.Clone(control.data), bomb...))}, data),
+			"unpacks to more than the 33554432 bytes"},
+		"two xz streams":            {deb(part{"control.tar.xz", append(xz(t, control.data), xz(t, control.data)...)}, data), "malformed xz"},
+		"xz with a filter":          {deb(part{"control.tar.xz", xz(t, control.data, "--x86", "--lzma2")}, data), "filters other than LZMA2"},
+		"xz with a wrong check":     {deb(part{"control.tar.xz", flip(xz(t, control.data), -28)}, data), "xz data"},
+		"xz with a huge dictionary": {deb(part{"control.tar.xz", hugeDictionary(xz(t, control.data))}, data), "dictionary of"},
+		"no control":                {with(nil), "there is no file control"},
+		"control twice":             {with([]tar.Header{{Name: "control"}, {Name: "./control"}}, part{"control", nil}, file), "a second member"},
+		"control is a link":         {with([]tar.Header{{Name: "control", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}}), "is not a file"},
+		"a FIFO":                    {with([]tar.Header{{Name: "./control"}, {Name: "x", Typeflag: tar.TypeFifo}}, file), "is not a file"},
+		"a device":                  {with([]tar.Header{{Name: "./control"}, {Name: "x", Typeflag: tar.TypeChar}}, file), "is not a file"},
+		"an absolute path":          {with([]tar.Header{{Name: "./control"}, {Name: "/postinst"}}, file), "expected a plain file name"},
+		"a dotted path":             {with([]tar.Header{{Name: "./control"}, {Name: "../postinst"}}, file), "expected a plain file name"},
+		"a large control":           {with([]tar.Header{{Name: "./control", Size: 2 << 20}}), "more than the 1048576 allowed"},
+		"many files":                {with(manyFiles(2000)), "more than 1000 files"},
+		"no tar":                    {deb(part{"control.tar", bytes.Repeat([]byte("x"), 1024)}, data), "control.tar"},
+	} {
+		start := time.Now()
+		p, err := read(c.data)
+		if took := time.Since(start); took > patience {
+			t.Errorf("%s: took %v", name, took)
+		}
+		var refusal *Error
+		if !errors.As(err, &refusal) || refusal.File != "amd64/odd_1.0-1_amd64.deb" || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, %v, want an error with %q", name, p, err, c.want)
+		}
+	}
+	if _, err := read(deb(control, data, part{"_gpgorigin", []byte("x")})); err != nil {
+		t.Errorf("with a signature of debsigs: %v", err)
+	}
+}
+
+func TestRefusedControl(t *testing.T) {
+	for _, c := range []struct{ edit, want string }{
+		{"Filename: x.deb", "only an index may say this"},
+		{"filename: x.deb", "only an index may say this"},
+		{"SHA256: 00", "only an index may say this"},
+		{"MD5Sum: 00", "only an index may say this"},
+		{"Size: 1", "only an index may say this"},
+		{"Status: install ok installed", "belongs to dpkg's database"},
+		{"Conffiles:\n /etc/a 00", "belongs to dpkg's database"},
+		{"package: other", "a second field Package"},
+		{"\nPackage: other", "an empty line, expected one paragraph"},
+		{" \nPackage: other", "an empty line, expected one paragraph"},
+		{"no field", "is not a field"},
+		{"Field With Space: x", "is not a field"},
+		{"-Field: x", "is not a field"},
+		{": x", "is not a field"},
+		{"# comment: x", "is not a field"},
+		{"Homepage: https://x\r", "control character U+000D"},
+		{"Homepage: https://x\x00", "control character U+0000"},
+		{"Homepage: https://x\x1b[31m", "control character U+001B"},
+		{"Homepage: https://x\u0085", "control character U+0085"},
+		{"Homepage: caf\xe9", "not UTF-8"},
+		{"Homepage: \ufffe", "code point U+FFFE"},
+		{"Homepage: a\n b", "expected one line"},
+		{"Depends: a b", "not a relation"},
+		{"Depends: foo <!x>", "not a relation"},
+		{"Depends: foo [amd64]", "not a relation"},
+		{"Depends: foo (> 1)", "not a relation"},
+		{"Depends: foo (>= v1.0)", "is not a version"},
+		{"Depends: foo (>= 1.0", "not a relation"},
+		{"Depends: foo,, bar", "not a relation"},
+		{"Depends: foo,", "not a relation"},
+		{"Depends: ${shlibs:Depends}", "not a relation"},
+		{"Depends: Foo", "not a relation"},
+		{"Depends: " + strings.Repeat("foo, ", 5000) + "foo", "more than 4096 relations"},
+		{"Conflicts: foo | bar", "offers a choice"},
+		{"Provides: foo (>= 1)", "expected = as the only operator"},
+		{"Multi-Arch: maybe", "field Multi-Arch"},
+		{"Essential: perhaps", "field Essential"},
+		{"Installed-Size: 1 MB", "field Installed-Size"},
+		{"Section: a b", "field Section"},
+		{"Package-Type: udeb", "expected deb"},
+	} {
+		control := strings.Replace(plainControl, "Description", c.edit+"\nDescription", 1)
+		if p, err := read(debOf(control)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: got %v, %v, want an error with %q", shorten(c.edit), p, err, c.want)
+		}
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"odd", "Odd", "field Package"}, {"odd", "o", "field Package"}, {"odd", "../odd", "field Package"},
+		{"1.0-1", "v1.0", "is not a version"}, {"1.0-1", "1.0-", "is not a version"}, {"1.0-1", "1.0 1", "is not a version"},
+		{"1.0-1", "a:1.0", "is not a version"}, {"1.0-1", "99999999999:1", "is not a version"},
+		{"1.0-1", "2147483648:1", "epoch 2147483648"}, {"1.0-1", ":1", "is not a version"}, {"1.0-1", "1.0_1", "is not a version"},
+		{"amd64", "any", "stands for many"}, {"amd64", "linux-any", "stands for many"}, {"amd64", "amd64 arm64", "field Architecture"},
+		{"amd64", "source", "stands for many"}, {"a test", "", "field Description is missing"},
+		{"a test", "\n long", "expected a synopsis"}, {"Maintainer", "Packager", "field Maintainer is missing"},
+		{"Package: odd\n", "", "field Package is missing"}, {plainControl, "", "no fields"}, {plainControl, " x\n", "continues a field"},
+		{plainControl, strings.Repeat("x", 2<<20), "more than the 1048576 allowed"},
+		{"Package", manyFields(300) + "Package", "more than 256 fields"},
+	} {
+		control := strings.Replace(plainControl, c.old, c.new, 1)
+		if p, err := read(debOf(control)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q for %q: got %v, %v, want an error with %q", shorten(c.new), c.old, p, err, c.want)
+		}
+	}
+}
+
+func TestRefusedNames(t *testing.T) {
+	data := debOf(plainControl)
+	for _, name := range []string{"", "a.rpm", "/a.deb", "../a.deb", "a/../b.deb", "./a.deb", "a//b.deb", "a b.deb", "a%2f.deb",
+		"a\n.deb", "-a.deb", strings.Repeat("a", 600) + ".deb"} {
+		if _, err := ReadPackage(bytes.NewReader(data), int64(len(data)), name); err == nil {
+			t.Errorf("file name %q: accepted", name)
+		}
+	}
+}
+
+func manyFiles(n int) (headers []tar.Header) {
+	for i := range n {
+		headers = append(headers, tar.Header{Name: fmt.Sprint("f", i)})
+	}
+	return headers
+}
+
+func manyFields(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "X%d: x\n", i)
+	}
+	return b.String()
+}
+
+// flip changes a byte; negative positions count from the end.
+func flip(data []byte, at int) []byte {
+	data = bytes.Clone(data)
+	if at < 0 {
+		at += len(data)
+	}
+	data[at] ^= 1
+	return data
+}
+
+// hugeDictionary has the first block of an xz file ask for a dictionary of 4 GiB.
+func hugeDictionary(data []byte) []byte {
+	data = bytes.Clone(data)
+	header := data[xzEdge : xzEdge+(int(data[xzEdge])+1)*4]
+	at := bytes.Index(header, []byte{0x21, 1}) + 2
+	header[at] = 40
+	binary.LittleEndian.PutUint32(header[len(header)-4:], crc32.ChecksumIEEE(header[:len(header)-4]))
+	return data
+}
+
+// Memory is bounded whatever a file claims; a file of a gigabyte is hashed, not held.
+func TestBounds(t *testing.T) {
+	large := arOf(part{"debian-binary", []byte("2.0\n")}, part{"control.tar.xz", xz(t, controlTar(plainControl), "-9")},
+		part{"data.tar", make([]byte, 128<<20)})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := read(large); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 {
+		t.Errorf("allocated %d KiB to read a plain package", used>>10)
+	}
+}
+
+// Whatever is damaged, there is an error or a package that an index takes.
+func TestDamaged(t *testing.T) {
+	good := debOf(plainControl)
+	random := rand.New(rand.NewSource(1))
+	for range 5000 {
+		data := bytes.Clone(good)
+		for range 1 + random.Intn(4) {
+			data[random.Intn(len(data))] = byte(random.Intn(256))
+		}
+		checkRead(t, data[:len(data)-random.Intn(2)*random.Intn(len(data))])
+	}
+}
+
+// checkRead reads a package that may be anything and holds what is accepted to what is promised of it.
+func checkRead(t *testing.T, data []byte) {
+	ReadContents(bytes.NewReader(data), int64(len(data)), "x")
+	if p, err := read(data); err == nil {
+		checkRoundTrip(t, []*Package{p})
+	}
+}
