@@ -209,12 +209,14 @@ func testAptDamage(t *testing.T, p *published, client aptClient) {
 	})
 }
 
-// anotherKey makes a key that has signed nothing.
+// anotherKey makes a key that has signed nothing, and returns the name of a file with its public half.
 func anotherKey(t *testing.T, p *published) string {
 	t.Helper()
 	dir := t.TempDir()
-	private, public := filepath.Join(dir, "another.asc"), filepath.Join(dir, "another-public.asc")
-	command(t, dir, p.program, "keys", "generate", "--out", private, "--name", "another", "--email", "another@example.org")
-	writeFile(t, public, command(t, dir, p.program, "keys", "export", "--key", private))
+	p.pkgs(t, "keys", "generate", "--out", filepath.Join(dir, "key.asc"), "--name", "another", "--email", "another@example.org")
+	config := filepath.Join(dir, "pkgs.yaml")
+	writeFile(t, config, readFile(t, p.config))
+	public := filepath.Join(dir, "public.asc")
+	writeFile(t, public, p.pkgs(t, "keys", "export", "--config", config))
 	return public
 }

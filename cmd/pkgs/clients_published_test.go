@@ -59,6 +59,10 @@ func TestClients(t *testing.T) {
 		t.Parallel()
 		testSignatures(t, p)
 	})
+	t.Run("lint", func(t *testing.T) {
+		t.Parallel()
+		testLint(t, p)
+	})
 	t.Run("indexes", func(t *testing.T) {
 		t.Parallel()
 		testIndexes(t, p)
@@ -96,10 +100,7 @@ func publish(t *testing.T) *published {
 	// Two small plugins are enough here. What an earlier run made is still good.
 	command(t, "../../testdata/release", "go", "run", ".", "-out", release, "-plugins", "host-local,loopback")
 
-	key := filepath.Join(dir, "key.asc")
-	command(t, dir, p.program, "keys", "generate", "--out", key, "--name", "pkgs test", "--email", "test@example.org")
-	public := command(t, dir, p.program, "keys", "export", "--key", key)
-	writeFile(t, p.key, public)
+	p.pkgs(t, "keys", "generate", "--out", filepath.Join(dir, "key.asc"), "--name", "pkgs test", "--email", "test@example.org")
 	writeFile(t, p.config, `
 bucket: second
 url: http://`+address+`
@@ -114,10 +115,18 @@ streams:
   - name: `+stream+`
     packages: {kubeadm: cut, kubelet: cut, kubectl: cut, cri-tools: v1.35.0, kubernetes-cni: v1.9.1}
 `)
-	command(t, dir, p.program, "cut", "v1.35.0", "--config", p.config, "--confirm")
+	writeFile(t, p.key, p.pkgs(t, "keys", "export", "--config", p.config))
+	p.pkgs(t, "cut", "v1.35.0", "--config", p.config, "--confirm")
 	command(t, dir, "cp", "-a", p.second, p.first)
-	command(t, dir, p.program, "cut", "v1.35.1", "--config", p.config, "--confirm")
+	p.pkgs(t, "cut", "v1.35.1", "--config", p.config, "--confirm")
 	return p
+}
+
+// pkgs runs the pkgs program, with a cache of its own, and returns its standard output.
+func (p *published) pkgs(t *testing.T, args ...string) string {
+	t.Helper()
+	cache := "XDG_CACHE_HOME=" + filepath.Join(filepath.Dir(p.config), "cache")
+	return command(t, ".", "env", append([]string{cache, p.program}, args...)...)
 }
 
 // command runs a command on this machine that must succeed, and returns its standard output.
@@ -125,7 +134,7 @@ func command(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(name, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "LC_ALL=C.UTF-8")
 	out, err := cmd.Output()
 	if err != nil {
 		var exit *exec.ExitError

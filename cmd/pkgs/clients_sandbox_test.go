@@ -244,7 +244,7 @@ func (s *sandbox) serve(p *published, bucket string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for range 100 {
+	for range 600 {
 		if s.inside(answers) == nil {
 			return
 		}
