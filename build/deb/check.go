@@ -43,19 +43,19 @@ func (m Meta) Check() error {
 		{"Section", m.Section, sectionForm, "a section of Debian's archive, such as admin"},
 	} {
 		if !c.form.MatchString(c.value) {
-			return fmt.Errorf("%s %q: expected %s", c.field, payload.Abbreviate(c.value), c.expected)
+			return fmt.Errorf("field %s %q: expected %s", c.field, payload.Abbreviate(c.value), c.expected)
 		}
 		if err := checkLine(c.field, c.value); err != nil {
 			return err
 		}
 	}
 	if !slices.Contains(priorities, m.Priority) {
-		return fmt.Errorf("Priority %q: expected one of %s", m.Priority, strings.Join(priorities, ", "))
+		return fmt.Errorf("field Priority %q: expected one of %s", m.Priority, strings.Join(priorities, ", "))
 	}
 	if m.Homepage != "" {
 		u, err := url.Parse(m.Homepage)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.ContainsAny(m.Homepage, " <>") {
-			return fmt.Errorf("Homepage %q: expected a URL", payload.Abbreviate(m.Homepage))
+			return fmt.Errorf("field Homepage %q: expected a URL", payload.Abbreviate(m.Homepage))
 		}
 	}
 	if m.Time.Unix() <= 0 || m.Time.Unix() >= 1<<33 {
@@ -74,10 +74,10 @@ func (m Meta) checkDescription() error {
 		return err
 	}
 	if err := payload.CheckText(m.Description); err != nil {
-		return fmt.Errorf("Description %w", err)
+		return fmt.Errorf("field Description %w", err)
 	}
 	if strings.HasPrefix(m.Description, ".") || strings.Contains(m.Description, "\n.") {
-		return errors.New("Description has a line with a full stop in front: expected none, they stand for empty lines")
+		return errors.New("field Description has a line with a full stop in front: expected none, they stand for empty lines")
 	}
 	return nil
 }
@@ -87,14 +87,14 @@ func (m Meta) checkRelations() error {
 		for _, relation := range r.list {
 			for alternative := range strings.SplitSeq(relation, " | ") {
 				if !relationForm.MatchString(alternative) {
-					return fmt.Errorf("%s %q: expected a form like \"iptables (>= 1.4.21)\" or \"a | b\"", r.field, payload.Abbreviate(relation))
+					return fmt.Errorf("field %s %q: expected a form like \"iptables (>= 1.4.21)\" or \"a | b\"", r.field, payload.Abbreviate(relation))
 				}
 				if r.field == "Provides" && strings.Contains(alternative, "(") && !strings.Contains(alternative, "(= ") {
-					return fmt.Errorf("Provides %q: expected no version or one behind =", relation)
+					return fmt.Errorf("field Provides %q: expected no version or one behind =", relation)
 				}
 			}
 			if one := r.field != "Pre-Depends" && r.field != "Depends" && r.field != "Recommends" && r.field != "Suggests"; one && strings.Contains(relation, "|") {
-				return fmt.Errorf("%s %q: expected one package, alternatives make no sense here", r.field, relation)
+				return fmt.Errorf("field %s %q: expected one package, alternatives make no sense here", r.field, relation)
 			}
 		}
 	}
@@ -146,7 +146,7 @@ func checkConffile(path string) error {
 
 func checkLine(field, value string) error {
 	if err := payload.CheckLine(value); err != nil {
-		return fmt.Errorf("%s %w", field, err)
+		return fmt.Errorf("field %s %w", field, err)
 	}
 	return nil
 }

@@ -26,10 +26,10 @@ func (m Meta) Check() error {
 		form        *regexp.Regexp
 		expected    string
 	}{
-		{"Name", m.Name, nameForm, "letters, digits and . _ + -, the first a letter or digit"},
-		{"Version", m.Version, versionForm, "a digit, then letters, digits and . _ + ~ ^"},
-		{"Release", m.Release, versionForm, "a digit, then letters, digits and . _ + ~ ^"},
-		{"Arch", m.Arch, archForm, "RPM's name, such as x86_64"},
+		{"name", m.Name, nameForm, "letters, digits and . _ + -, the first a letter or digit"},
+		{"version", m.Version, versionForm, "a digit, then letters, digits and . _ + ~ ^"},
+		{"release", m.Release, versionForm, "a digit, then letters, digits and . _ + ~ ^"},
+		{"architecture", m.Arch, archForm, "RPM's name, such as x86_64"},
 	} {
 		if !c.form.MatchString(c.value) {
 			return fmt.Errorf("%s %q: expected %s", c.what, payload.Abbreviate(c.value), c.expected)
@@ -39,8 +39,8 @@ func (m Meta) Check() error {
 		what, value string
 		needed      bool
 	}{
-		{"Summary", m.Summary, true}, {"License", m.License, true}, {"Vendor", m.Vendor, false},
-		{"Packager", m.Packager, false}, {"Group", m.Group, false}, {"BuildHost", m.BuildHost, false}, {"URL", m.URL, false},
+		{"summary", m.Summary, true}, {"license", m.License, true}, {"vendor", m.Vendor, false},
+		{"packager", m.Packager, false}, {"group", m.Group, false}, {"build host", m.BuildHost, false}, {"url", m.URL, false},
 	} {
 		if l.value == "" && !l.needed {
 			continue
@@ -52,11 +52,11 @@ func (m Meta) Check() error {
 	if m.URL != "" {
 		u, err := url.Parse(m.URL)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-			return fmt.Errorf("URL %q: expected one with https://", payload.Abbreviate(m.URL))
+			return fmt.Errorf("url %q: expected one with https://", payload.Abbreviate(m.URL))
 		}
 	}
 	if err := payload.CheckText(m.Description); err != nil {
-		return fmt.Errorf("Description %w", err)
+		return fmt.Errorf("description %w", err)
 	}
 	if !inHeader(m.Time) {
 		return errors.New("no Time: every package needs one that its next build gives it again")
@@ -78,16 +78,16 @@ func (m Meta) checkRelations() error {
 		list []Relation
 		rich bool
 	}{
-		{"Requires", m.Requires, true}, {"Provides", m.Provides, false}, {"Conflicts", m.Conflicts, true},
-		{"Obsoletes", m.Obsoletes, false}, {"Recommends", m.Recommends, true}, {"Suggests", m.Suggests, true},
-		{"Supplements", m.Supplements, true}, {"Enhances", m.Enhances, true},
+		{"requires", m.Requires, true}, {"provides", m.Provides, false}, {"conflicts", m.Conflicts, true},
+		{"obsoletes", m.Obsoletes, false}, {"recommends", m.Recommends, true}, {"suggests", m.Suggests, true},
+		{"supplements", m.Supplements, true}, {"enhances", m.Enhances, true},
 	} {
 		for _, relation := range r.list {
 			if err := relation.check(r.rich); err != nil {
 				return fmt.Errorf("%s: %w", r.what, err)
 			}
-			if r.what == "Provides" && relation.Op != Any && relation.Op != Equal {
-				return fmt.Errorf("Provides: relation %q: expected no version or one behind =", relation)
+			if r.what == "provides" && relation.Op != Any && relation.Op != Equal {
+				return fmt.Errorf("provides: relation %q: expected no version or one behind =", relation)
 			}
 		}
 	}
@@ -105,7 +105,7 @@ func (m Meta) checkScripts() error {
 		}
 		for _, relation := range s.Requires {
 			if err := relation.check(true); err != nil {
-				return fmt.Errorf("Requires(%s): %w", s.name, err)
+				return fmt.Errorf("requires(%s): %w", s.name, err)
 			}
 		}
 	}

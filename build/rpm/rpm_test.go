@@ -227,7 +227,7 @@ func TestFailureLeavesNothingBehind(t *testing.T) {
 		"SHA-256": func(p string) error { return rpm.WriteFile(t.Context(), p, kubelet(), tree, compressor(), nil) },
 		"no such": func(p string) error { return rpm.WriteFile(t.Context(), p, kubelet(), gone, compressor(), nil) },
 		"stopped": func(p string) error { return rpm.WriteFile(ctx, p, kubelet(), good, compressor(), nil) },
-		"Version": func(p string) error { return rpm.WriteFile(t.Context(), p, bad, good, compressor(), nil) },
+		"version": func(p string) error { return rpm.WriteFile(t.Context(), p, bad, good, compressor(), nil) },
 		"no encoder": func(p string) error {
 			return rpm.WriteFile(t.Context(), p, kubelet(), good, &payload.Compressor{}, nil)
 		},
