@@ -138,6 +138,8 @@ func TestBounds(t *testing.T) {
 			int16s(tagFileModes, modes...), int32s(tagFileFlags, make([]uint32, n)...)),
 		"many provides": forge(strs(1047, names...), int32s(1112, make([]uint32, n)...), strs(1113, empty...)),
 		"long text":     forge(str(tagDescription, strings.Repeat("&", 20<<20))),
+		"escaped paths": forge(strs(tagDirNames, "/bin/"+strings.Repeat("&", 20)+"/"), strs(tagBaseNames, names...),
+			int32s(tagDirIndexes, make([]uint32, n)...), int16s(tagFileModes, modes...), int32s(tagFileFlags, make([]uint32, n)...)),
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -31,7 +31,7 @@ type Package struct {
 // EVR is the package's version in the form that CompareVersions takes: "epoch:version-release".
 func (p *Package) EVR() string { return p.Epoch + ":" + p.Version + "-" + p.Release }
 
-// maxFragments bounds what is written about one package, in bytes.
+// maxFragments bounds what is written about one package, in bytes. A hundred thousand files need some ten million.
 const maxFragments = 64 << 20
 
 // ReadPackage reads the .rpm of size bytes that r holds. Href is what the index will call it, relative to the
@@ -54,11 +54,10 @@ func ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error)
 	if record.digest, err = f.digest(r); err != nil {
 		return nil, err
 	}
-	p = newPackage(record, record.primary(), record.filelists(), record.other())
-	if n := len(p.Primary) + len(p.Filelists) + len(p.Other); n > maxFragments {
-		return nil, fmt.Errorf("an index would need %d bytes for it, more than the %d allowed", n, maxFragments)
+	if n := record.bound(); n > maxFragments {
+		return nil, fmt.Errorf("an index would need up to %d bytes for it, more than the %d allowed", n, maxFragments)
 	}
-	return p, nil
+	return newPackage(record, record.primary(), record.filelists(), record.other()), nil
 }
 
 func newPackage(r *record, primary, filelists, other []byte) *Package {

@@ -16,8 +16,7 @@ type record struct {
 	summary       string
 	description   string
 	packager, url string
-	fileTime      int64 // Unix times
-	buildTime     int64
+	buildTime     int64 // Unix time
 	size          int64 // bytes: of the file, of what it installs, of the unpacked payload
 	installed     uint64
 	archive       uint64

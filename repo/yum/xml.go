@@ -153,3 +153,40 @@ func (r *record) other() []byte {
 	b.WriteString("</package>\n")
 	return b.Bytes()
 }
+
+// bound is a number of bytes that the three fragments together do not exceed: every text once more for each index that
+// has it, with room for its tags, and with its escaped characters as long as the longest of them.
+func (r *record) bound() int {
+	const tags = 128
+	n := 20*tags + 3*(len(r.name)+len(r.arch)) + len(r.href)
+	for _, s := range []string{r.summary, r.description, r.packager, r.url, r.license, r.vendor, r.group, r.buildHost,
+		r.sourceRPM} {
+		n += escapedSize(s)
+	}
+	for _, list := range r.relations {
+		for _, d := range list {
+			n += tags + escapedSize(d.Name) + len(d.Epoch) + len(d.Version) + len(d.Release)
+		}
+	}
+	for _, f := range r.files {
+		size := tags + escapedSize(f.path)
+		if n += size; f.primary() {
+			n += size
+		}
+	}
+	for _, c := range r.changes {
+		n += tags + escapedSize(c.author) + escapedSize(c.text)
+	}
+	return n
+}
+
+func escapedSize(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		switch s[i] {
+		case '&', '<', '>', '"', '\n', '\t':
+			n += len("&quot;") - 1
+		}
+	}
+	return n
+}
