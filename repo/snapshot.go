@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -125,33 +126,34 @@ func (s *snapshot) rpmIndex(stream *Stream, c Contents, with edition) error {
 	if err != nil {
 		return err
 	}
-	var repomd, signature []byte
-	index := func(prefix string, at func(string) string) error {
-		files, err := yum.Index(yum.Config{Revision: strconv.FormatInt(serial, 10), Date: with.at, HrefPrefix: prefix}, c.Rpms)
+	// index makes the indexes with a prefix of their hrefs and returns them with a signature on repomd.xml.
+	index := func(prefix string) (files []layout.File, repomd, signature []byte, err error) {
+		files, err = yum.Index(yum.Config{Revision: strconv.FormatInt(serial, 10), Date: with.at, HrefPrefix: prefix}, c.Rpms)
 		if err != nil {
-			return err
+			return nil, nil, nil, err
 		}
-		for _, f := range files {
-			if f.Path == layout.Repomd {
-				repomd = f.Data
-			} else {
-				s.add(at(f.Path), text(f.Data))
-			}
-		}
+		i := slices.IndexFunc(files, func(f layout.File) bool { return f.Path == layout.Repomd })
+		repomd = files[i].Data
 		signature, err = with.signer.Detached(repomd, with.at)
-		return err
+		return slices.Delete(files, i, i+1), repomd, signature, err
 	}
 
-	snapshot := func(path string) string { return name.RpmSnapshot(serial, path) }
-	if err := index(layout.SnapshotToRpm, snapshot); err != nil {
+	files, repomd, signature, err := index(layout.SnapshotToRpm)
+	if err != nil {
 		return err
 	}
-	s.add(snapshot(layout.Repomd), text(repomd))
-	s.add(snapshot(layout.RepomdAsc), text(signature))
-	s.add(snapshot(layout.RepomdKey), text(key))
+	sum := digest(repomd)
+	snapshot := func(path string) string { return name.RpmSnapshot(serial, sum, path) }
+	for _, f := range append(files, layout.File{Path: layout.Repomd, Data: repomd}, layout.File{Path: layout.RepomdAsc, Data: signature}, layout.File{Path: layout.RepomdKey, Data: key}) {
+		s.add(snapshot(f.Path), text(f.Data))
+	}
 
-	if err := index("", name.Rpm); err != nil {
+	files, repomd, signature, err = index("")
+	if err != nil {
 		return err
+	}
+	for _, f := range files {
+		s.add(name.Rpm(f.Path), text(f.Data))
 	}
 	s.point(name.Rpm(layout.RepomdKey), key)
 	s.point(name.Rpm(layout.Mirrorlist), fmt.Appendf(nil, "%s/%s\n", with.url, snapshot("")))

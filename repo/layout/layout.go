@@ -10,7 +10,7 @@
 //	<stream>/rpm/repodata/repomd.xml repomd.xml.asc repomd.xml.key <sha256>-primary.xml.gz …
 //	<stream>/rpm/<rpmarch>/kubeadm-1.34.1-1.1.x86_64.rpm
 //	<stream>/rpm/mirrorlist
-//	<stream>/rpm-snapshots/<serial>/repodata/…
+//	<stream>/rpm-snapshots/<serial>-<hash>/repodata/…
 //	.state/<stream>/HEAD
 //	.state/<stream>/manifests/<serial>-<hash>.json
 //
@@ -74,9 +74,11 @@ func (s Stream) Deb(name string) string { return string(s) + "/deb/" + name }
 // Rpm is the object name of a file of the stream's yum repository; name is relative to that repository's root.
 func (s Stream) Rpm(name string) string { return string(s) + "/rpm/" + name }
 
-// RpmSnapshot is the object name of a file of the immutable yum repository of one publication.
-func (s Stream) RpmSnapshot(serial int64, name string) string {
-	return fmt.Sprintf("%s/rpm-snapshots/%d/%s", s, serial, name)
+// RpmSnapshot is the object name of a file of the immutable yum repository of one publication; sha256 is the digest of
+// its repomd.xml. It is in the name because two publishers may prepare the same serial, and one of them will lose it: what
+// they prepare must not have the same names.
+func (s Stream) RpmSnapshot(serial int64, sha256, name string) string {
+	return fmt.Sprintf("%s/rpm-snapshots/%d-%.16s/%s", s, serial, sha256, name)
 }
 
 // SnapshotToRpm leads from the root of a yum snapshot back to the root of the yum repository, where the packages are.

@@ -56,7 +56,7 @@ func TestClasses(t *testing.T) {
 		{s.Rpm(RepomdKey), "application/pgp-keys", Pointer},
 		{s.Rpm(Mirrorlist), "text/plain; charset=utf-8", Pointer},
 		{s.Rpm(Repodata(hex, "primary")), "application/gzip", Hashed},
-		{s.RpmSnapshot(7, Repomd), "application/xml", Hashed},
+		{s.RpmSnapshot(7, hex, Repomd), "application/xml", Hashed},
 		{s.Head(), "application/json", State},
 		{s.Manifest(7, hex), "application/json", Hashed},
 		{"streams.json", "application/json", Page},

@@ -58,7 +58,8 @@ func (c *check) apt(ctx context.Context) error {
 		}
 		if byHash {
 			hashed := c.stream.Deb(path.Join(path.Dir(file), layout.ByHash(want.sha256)))
-			if _, err := c.getExact(ctx, hashed, want); err != nil {
+			// An apt that knows by-hash, as all since 1.2 do, never asks for the plain name.
+			if data, err = c.getExact(ctx, hashed, want); err != nil {
 				return err
 			}
 		}

@@ -26,7 +26,7 @@ func (c *check) yum(ctx context.Context) error {
 }
 
 // snapshotForm is the path of a yum snapshot at the end of a URL.
-var snapshotForm = regexp.MustCompile(`/rpm-snapshots/[1-9][0-9]*/$`)
+var snapshotForm = regexp.MustCompile(`/rpm-snapshots/[1-9][0-9]*-[0-9a-f]{16}/$`)
 
 // mirrorlist checks the repository that mirrorlist= leads to.
 func (c *check) mirrorlist(ctx context.Context) error {

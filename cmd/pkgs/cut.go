@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"sigs.k8s.io/pkgs/build"
+	"sigs.k8s.io/pkgs/build/payload"
+	"sigs.k8s.io/pkgs/build/release"
+	"sigs.k8s.io/pkgs/repo"
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/verify"
+)
+
+func newCut(p *program) *cobra.Command {
+	var stream string
+	var confirm bool
+	cmd := &cobra.Command{
+		Use:   "cut VERSION",
+		Short: "Build the packages of a version and publish them to its stream",
+		Long: `Cut takes a release, builds every package of the stream for every architecture as deb and rpm, indexes
+and signs them together with what the stream has already, and prints the plan. With --confirm it then publishes,
+and reads back what it published as apt and dnf would.`,
+		Example: `  pkgs cut v1.35.1                  # see what would happen
+  pkgs cut v1.35.1 --confirm        # do it`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			cfg, version, target, err := p.target(given[0], stream)
+			if err != nil {
+				return err
+			}
+			work, err := os.MkdirTemp("", "pkgs-cut-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(work)
+			return p.cut(cmd.Context(), cfg, version, target, work, confirm)
+		},
+	}
+	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream, when more than one takes the version")
+	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plan says")
+	return cmd
+}
+
+// target reads the configuration and finds the stream that a version goes to.
+func (p *program) target(version, stream string) (*config, release.Version, *streamConfig, error) {
+	cfg, err := readConfig(p.configFile)
+	if err != nil {
+		return nil, release.Version{}, nil, err
+	}
+	v, err := release.ParseVersion(version)
+	if err != nil {
+		return nil, v, nil, usageError{err}
+	}
+	target, err := cfg.streamFor(v, stream)
+	return cfg, v, target, err
+}
+
+// cut builds a version's packages in the directory work, plans their publication and, if confirmed, publishes them.
+func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *streamConfig, work string, confirm bool) error {
+	signing, err := p.openSigning(cfg)
+	if err != nil {
+		return err
+	}
+	b, err := bucket.Open(cfg.address(cfg.Bucket))
+	if err != nil {
+		return err
+	}
+	state, err := repo.ReadState(ctx, b, layout.Stream(s.Name))
+	if err != nil {
+		return err
+	}
+	requests, err := cfg.requests(s, v, state)
+	if err != nil {
+		return err
+	}
+	if _, err := p.build(ctx, cfg, signing, requests, work); err != nil {
+		return err
+	}
+	return p.publish(ctx, cfg, signing, b, s, work, confirm)
+}
+
+// requests lists the packages of a stream to build for a version. Packages of a fixed version that the stream has
+// already are left out: they do not change with a cut.
+func (c *config) requests(s *streamConfig, v release.Version, state *repo.State) ([]build.Request, error) {
+	var requests []build.Request
+	for _, name := range slices.Sorted(maps.Keys(s.Packages)) {
+		for _, a := range c.Architectures {
+			arch, err := release.ParseArchitecture(a)
+			if err != nil {
+				return nil, err
+			}
+			request := build.Request{
+				Package: name, Version: v, DebRevision: s.Revision, RpmRelease: s.RpmRevision, Architecture: arch,
+				Formats: []build.Format{build.Deb, build.Rpm},
+			}
+			if fixed := s.Packages[name]; fixed != cutVersion {
+				if request.Version, err = release.ParseVersion(fixed); err != nil {
+					return nil, err
+				}
+				request.Formats = slices.DeleteFunc(request.Formats, func(f build.Format) bool {
+					return state != nil && state.Has(string(f)+"/"+request.FileName(f))
+				})
+				if len(request.Formats) == 0 {
+					continue
+				}
+			}
+			requests = append(requests, request)
+		}
+	}
+	return requests, nil
+}
+
+// build builds packages in the directory out.
+func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, requests []build.Request, out string) ([]build.Package, error) {
+	show := p.progress("build")
+	defer show.done()
+	c := build.Config{OutDir: out, Sources: map[string]*release.Source{}, Log: p.log}
+	var err error
+	if cfg.Definitions == "" {
+		c.Definitions, err = build.Default()
+	} else {
+		c.Definitions, err = build.Load(os.DirFS(cfg.path(cfg.Definitions)))
+	}
+	if err != nil {
+		return nil, err
+	}
+	cache, err := cfg.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	for name, source := range cfg.Sources {
+		c.Sources[name], err = release.Open(ctx, release.Config{
+			Name: name, URL: cfg.address(source.URL), Cache: cache + "/inputs", Log: p.log,
+			Progress: func(f release.Progress) { show.detail(f.Path, f.Done, f.Total) },
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	encoder, err := cfg.encoder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.Compressor = &payload.Compressor{Encoder: encoder, Cache: cache + "/blocks"}
+	if signing != nil {
+		c.HeaderSigner = signing.signer
+		c.SignedNotBefore = signing.key.Info().Created
+	}
+	if c.SourceDate, err = sourceDate(p.getenv("SOURCE_DATE_EPOCH")); err != nil {
+		return nil, err
+	}
+	total := 0
+	for _, r := range requests {
+		total += len(r.Formats)
+	}
+	show.start(total)
+	c.Progress = func(done build.Package) { show.step(done.Path, done.Size) }
+	return build.Build(ctx, c, requests)
+}
+
+// publish plans to add the packages in dir to a stream, prints the plan and, if confirmed, executes and verifies it.
+func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, dir string, confirm bool) error {
+	files, err := repo.ReadFiles(ctx, dir)
+	if err != nil {
+		return err
+	}
+	show := p.progress("publish")
+	defer show.done()
+	publisher := repo.NewPublisher(repo.Config{
+		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Validity: cfg.validity, Now: p.now, Log: p.log,
+		Progress: show.publishing,
+	})
+	plan, err := publisher.PlanAddition(ctx, cfg.repoStream(s), files)
+	if err != nil {
+		return err
+	}
+	result := publication{Plan: plan}
+	if confirm && !plan.Empty() {
+		if p.output == "text" {
+			if err := plan.Print(p.stdout); err != nil {
+				return err
+			}
+		}
+		if err := publisher.Execute(ctx, plan); err != nil {
+			return err
+		}
+		result.Published = true
+		show.done()
+		added := map[string]bool{}
+		for _, name := range plan.Added {
+			added[s.Name+"/"+name] = true
+		}
+		if result.Verified, err = p.verify(ctx, verify.FromBucket(b), signing.keyring, layout.Stream(s.Name), func(name string) bool { return added[name] }); err != nil {
+			return err
+		}
+		if p.output == "text" {
+			if err := printReport(p.stdout, result.Verified); err != nil {
+				return err
+			}
+		}
+	} else if p.output == "text" {
+		if err := plan.Print(p.stdout); err != nil {
+			return err
+		}
+		if !plan.Empty() {
+			fmt.Fprintln(p.stdout, "dry run: nothing was written. Run it again with --confirm to publish.")
+		}
+	}
+	if p.output == "json" {
+		if err := p.printJSON(result); err != nil {
+			return err
+		}
+	}
+	if result.Verified != nil {
+		return result.Verified.Err()
+	}
+	return nil
+}
+
+// publication is what a cut or a publish prints as JSON.
+type publication struct {
+	Plan      *repo.Plan     `json:"plan"`
+	Published bool           `json:"published"`
+	Verified  *verify.Report `json:"verified,omitempty"`
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "sigs.k8s.io/pkgs/"
+
+// floors are the packages from the top of the house to its ground. A package may import those on lower floors only.
+var floors = []string{
+	"cmd/pkgs",
+	"repo",
+	"repo/verify",
+	"repo/apt", "repo/yum", "repo/site",
+	"build",
+	"build/deb", "build/rpm",
+	"build/payload",
+	"build/release",
+	"build/strict",
+	"repo/bucket",
+	"repo/layout",
+	"sign",
+	"keys",
+	"keys/frame",
+}
+
+// walls are imports that would go down, and still must not be: what is behind a wall has no business with what is before.
+var walls = map[string][]string{
+	// Only package files pass between building and publishing.
+	"repo":        {"build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
+	"repo/verify": {"build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
+	// A builder knows no streams, buckets or keys: who signs rpm headers is passed in.
+	"build":         {"repo/bucket", "repo/layout", "sign", "keys"},
+	"build/deb":     {"build/rpm", "repo/bucket", "repo/layout", "sign", "keys"},
+	"build/rpm":     {"build/deb", "repo/bucket", "repo/layout", "sign", "keys"},
+	"build/payload": {"repo/bucket", "repo/layout", "sign", "keys"},
+	"build/release": {"repo/layout", "sign", "keys"},
+	"build/strict":  {"repo/bucket", "repo/layout", "sign", "keys"},
+	// The formats are functions from packages to files, and siblings that do not know each other.
+	"repo/apt":  {"repo/yum", "repo/site", "repo/bucket", "sign", "keys", "build"},
+	"repo/yum":  {"repo/apt", "repo/site", "repo/bucket", "sign", "keys", "build"},
+	"repo/site": {"repo/apt", "repo/yum", "repo/bucket", "sign", "keys", "build"},
+	// Stores know no formats, and names know nothing.
+	"repo/bucket": {"repo/layout", "sign", "keys"},
+	"repo/layout": {"sign", "keys"},
+}
+
+func TestFloorPlan(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	seen := 0
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		seen++
+		name := strings.TrimPrefix(p.ImportPath, module)
+		floor := slices.Index(floors, name)
+		if floor < 0 {
+			t.Errorf("%s is not on the floor plan: give it a floor, or a home in a package that is", name)
+			continue
+		}
+		for _, i := range p.Imports {
+			i, ours := strings.CutPrefix(i, module)
+			if !ours {
+				continue
+			}
+			if slices.Index(floors, i) <= floor {
+				t.Errorf("%s imports %s, which is not below it", name, i)
+			}
+			if slices.Contains(walls[name], i) {
+				t.Errorf("%s imports %s, and there is a wall between them", name, i)
+			}
+		}
+	}
+	if seen != len(floors) {
+		t.Errorf("go list found %d packages, the floor plan has %d", seen, len(floors))
+	}
+}

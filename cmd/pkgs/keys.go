@@ -1,0 +1,125 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"sigs.k8s.io/pkgs/keys"
+)
+
+func newKeys(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Make and show signing keys",
+	}
+	cmd.AddCommand(newKeysGenerate(p), newKeysExport(p))
+	return cmd
+}
+
+func newKeysGenerate(p *program) *cobra.Command {
+	var out, name, email string
+	cmd := &cobra.Command{
+		Use:   "generate --out FILE --name NAME --email ADDRESS",
+		Short: "Make a signing key",
+		Long: `Generate makes an RSA key of 4096 bits without an expiry date, which every supported apt, dnf and zypper
+accepts, and writes the private key to a new file that only its owner can read. With --passphrase-file the key is
+locked with that passphrase. Keep a copy where the bucket's administrators cannot reach it.`,
+		Example: `  pkgs keys generate --out key.asc --name "Example Packages" --email packages@example.org`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			if out == "" || name == "" || email == "" {
+				return usagef("--out, --name and --email are needed: see pkgs keys generate --help")
+			}
+			key, err := keys.Generate(keys.GenerateConfig{Name: name, Email: email, Time: p.now().UTC()})
+			if err != nil {
+				return err
+			}
+			var passphrase []byte
+			if p.passphrase != "" {
+				if passphrase, err = p.readPassphrase(out); err != nil {
+					return err
+				}
+			}
+			armored, err := key.Armor(passphrase)
+			if err != nil {
+				return err
+			}
+			if err := writeNew(out, armored); err != nil {
+				return err
+			}
+			return p.showKeys(key.Public())
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "`file` for the private key; it must not exist")
+	cmd.Flags().StringVar(&name, "name", "", "whose key it is, such as \"Example Packages\"")
+	cmd.Flags().StringVar(&email, "email", "", "`address` of its owner")
+	return cmd
+}
+
+// writeNew writes a file that must not exist yet and that nobody else may read.
+func writeNew(file string, data []byte) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if os.IsExist(err) {
+		return usagef("%s exists, and a key is never overwritten: name another file", file)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(data); err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		os.Remove(file)
+	}
+	return err
+}
+
+func newKeysExport(p *program) *cobra.Command {
+	return &cobra.Command{
+		Use:   "export",
+		Short: "Print the public keys that users are given",
+		Long: `Export prints the public half of the configuration's signing key and the further keys of its keyring, armored,
+as they are published in Release.key and repomd.xml.key. With --output json it prints what is known of each.`,
+		Example: `  pkgs keys export > example-archive-keyring.asc`,
+		Args:    args(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			cfg, err := readConfig(p.configFile)
+			if err != nil {
+				return err
+			}
+			signing, err := p.openSigning(cfg)
+			if err != nil {
+				return err
+			}
+			if p.output == "json" {
+				return p.showKeys(signing.keyring)
+			}
+			armored, err := signing.keyring.Armor()
+			if err != nil {
+				return err
+			}
+			_, err = p.stdout.Write(armored)
+			return err
+		},
+	}
+}
+
+// showKeys prints what a person or a machine needs to know of public keys.
+func (p *program) showKeys(keyring *keys.Keyring) error {
+	if p.output == "json" {
+		return p.printJSON(keyring.Keys())
+	}
+	for _, k := range keyring.Keys() {
+		expires := "never expires"
+		if !k.Expires.IsZero() {
+			expires = "expires " + k.Expires.Format("2006-01-02")
+		}
+		fmt.Fprintf(p.stdout, "%s  %s%d, made %s, %s\n    %s\n", k.Fingerprint, k.Algorithm, k.Bits, k.Created.Format("2006-01-02"), expires, k.UserID)
+	}
+	return nil
+}

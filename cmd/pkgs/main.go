@@ -1,0 +1,150 @@
+// Command pkgs builds, signs and publishes the deb and rpm packages of a community, one stream for each minor version.
+//
+// Every command has one shape: it reads flags and the configuration file, calls the library that does the work, prints
+// the result on standard output and leaves with an exit code. Logs and progress go to standard error. Only this package
+// knows the environment, the clock and where secrets come from.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sigs.k8s.io/pkgs/repo"
+	"sigs.k8s.io/pkgs/repo/verify"
+)
+
+// version is set by the linker.
+var version = "devel"
+
+// The exit codes, which the help of the root command explains.
+const (
+	exitFailure   = 1
+	exitUsage     = 2
+	exitIntegrity = 4
+	exitRace      = 5
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends the program at once: the first has been noticed by then.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program with its surroundings as arguments. It returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(&program{stdout: stdout, stderr: stderr, now: time.Now, getenv: os.Getenv})
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "pkgs: interrupted: nothing half-written is left, and the same command goes on from here")
+		return exitFailure
+	}
+	fmt.Fprintf(stderr, "pkgs: %v\n", err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var usage usageError
+	var race *repo.RaceError
+	var damage *verify.DamageError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &damage):
+		return exitIntegrity
+	case errors.As(err, &race):
+		return exitRace
+	}
+	return exitFailure
+}
+
+// usageError is an error in what the user typed or configured.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// program is what all commands share: the surroundings and the flags that every command has.
+type program struct {
+	stdout, stderr io.Writer
+	now            func() time.Time
+	getenv         func(string) string
+
+	configFile string
+	output     string
+	logLevel   string
+	passphrase string
+	log        *slog.Logger
+}
+
+func newRoot(p *program) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "pkgs",
+		Short: "Build, sign and publish deb and rpm packages, one stream for each minor version",
+		Long: `pkgs turns the files of a release into deb and rpm packages, indexes and signs them, and brings them to the
+bucket that apt, dnf and zypper read. Nothing in a bucket changes without --confirm: every command that would
+change it prints its plan first.
+
+Exit codes: 0 done, or nothing to do; 1 failed; 2 wrong usage or configuration; 4 something published is
+damaged or not what its signature says; 5 somebody else published the stream first.`,
+		Example: `  pkgs keys generate --out key.asc --name "Example Packages" --email packages@example.org
+  pkgs cut v1.35.1 --config pkgs.yaml
+  pkgs cut v1.35.1 --config pkgs.yaml --confirm
+  pkgs verify --config pkgs.yaml`,
+		Version:           version,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return p.prepare() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w: see %s --help", err, cmd.CommandPath())
+	})
+	flags := root.PersistentFlags()
+	flags.StringVarP(&p.configFile, "config", "c", "pkgs.yaml", "configuration `file`")
+	flags.StringVarP(&p.output, "output", "o", "text", "what to print: text or json")
+	flags.StringVar(&p.logLevel, "log-level", "warn", "what to log: debug, info, warn or error")
+	flags.StringVar(&p.passphrase, "passphrase-file", "", "`file` with the passphrase of the signing key; without it a locked key asks on the terminal")
+	root.AddCommand(newCut(p), newBuild(p), newIndex(p), newPublish(p), newVerify(p), newServe(p), newKeys(p))
+	return root
+}
+
+// prepare checks the flags that every command has.
+func (p *program) prepare() error {
+	if p.output != "text" && p.output != "json" {
+		return usagef("--output %s: expected text or json", p.output)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(p.logLevel)); err != nil {
+		return usagef("--log-level %s: expected debug, info, warn or error", p.logLevel)
+	}
+	p.log = slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level}))
+	return nil
+}
+
+// args makes an argument check of cobra's an error of usage.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if err := check(cmd, given); err != nil {
+			return usagef("%w: see %s --help", err, cmd.CommandPath())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"sigs.k8s.io/pkgs/repo"
+)
+
+// progress shows how long work is getting on. On a terminal it is one line that is drawn again and again; elsewhere it
+// is a plain line now and then. What is over within a second shows nothing. A nil or finished progress is silent.
+type progress struct {
+	what     string
+	out      io.Writer
+	terminal bool
+	now      func() time.Time
+
+	mu          sync.Mutex // guards what follows
+	began, last time.Time
+	steps, all  int
+	bytes       int64
+	drawn       bool
+	over        bool
+}
+
+// progress starts to show the progress of some work on standard error.
+func (p *program) progress(what string) *progress {
+	f, ok := p.stderr.(*os.File)
+	return &progress{what: what, out: p.stderr, terminal: ok && term.IsTerminal(int(f.Fd())), now: p.now, began: p.now()}
+}
+
+// How often a line is drawn on a terminal and printed elsewhere.
+const (
+	redraw = 100 * time.Millisecond
+	report = 5 * time.Second
+)
+
+// start says how many steps there are.
+func (s *progress) start(all int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = all
+}
+
+// step counts a step that is done.
+func (s *progress) step(name string, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.steps++
+	s.bytes += bytes
+	s.show(fmt.Sprintf("%d of %d, %s, %s", s.steps, s.all, repo.Size(s.bytes), path.Base(name)))
+}
+
+// detail shows how far one file has come that is being fetched.
+func (s *progress) detail(name string, done, total int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	of := ""
+	if total > 0 {
+		of = " of " + repo.Size(total)
+	}
+	s.show(fmt.Sprintf("%s, %s%s", path.Base(name), repo.Size(done), of))
+}
+
+// publishing shows the progress of a publication.
+func (s *progress) publishing(p repo.Progress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rate := ""
+	if passed := s.now().Sub(s.began).Seconds(); passed > 1 {
+		rate = fmt.Sprintf(", %s/s", repo.Size(int64(float64(p.Bytes)/passed)))
+	}
+	s.show(fmt.Sprintf("%d of %d objects, %s of %s%s", p.Objects, p.TotalObjects, repo.Size(p.Bytes), repo.Size(p.TotalBytes), rate))
+}
+
+// verifying shows the progress of a check.
+func (s *progress) verifying(done, total int, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.show(fmt.Sprintf("%d of %d packages, %s", done, total, repo.Size(bytes)))
+}
+
+// show draws a line, unless it is too early for one. The caller holds mu.
+func (s *progress) show(line string) {
+	now, pause := s.now(), report
+	if s.terminal {
+		pause = redraw
+	}
+	if s.over || now.Sub(s.began) < time.Second || now.Sub(s.last) < pause {
+		return
+	}
+	s.last = now
+	if s.terminal {
+		fmt.Fprintf(s.out, "\r\x1b[K%s: %.100s", s.what, line)
+		s.drawn = true
+		return
+	}
+	fmt.Fprintf(s.out, "%s: %s\n", s.what, line)
+}
+
+// done wipes the line. It may be called more than once.
+func (s *progress) done() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drawn {
+		fmt.Fprint(s.out, "\r\x1b[K")
+	}
+	s.drawn, s.over = false, true
+}
+
+// printJSON prints a value for a machine.
+func (p *program) printJSON(v any) error {
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(v)
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts in testdata/*.txtar run pkgs as a user does. Beside testscript's own commands they have:
+//
+//	release VERSION [ARCH...]   adds a version to the release directory $WORK/release, for amd64 and arm64 or the
+//	                            architectures named; the programs in it are the smallest files that pass for programs
+//	serverelease                serves $WORK/release over HTTP and puts its address into $RELEASE
+//	flip FILE OFFSET            changes one byte; a negative OFFSET counts from the end
+//	replace FILE OLD NEW        changes text
+func TestScripts(t *testing.T) {
+	keysDir, err := filepath.Abs("../../keys/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(filepath.Join(keysDir, "one-private.asc"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
+			env.Setenv("TESTKEYS", keysDir)
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "key.asc"), key, 0o600); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(env.WorkDir, "pkgs.yaml"), []byte(scriptConfig), 0o644)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"release":      scriptRelease,
+			"serverelease": scriptServeRelease,
+			"flip":         scriptFlip,
+			"replace":      scriptReplace,
+		},
+	})
+}
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"pkgs": main})
+}
+
+const scriptConfig = `bucket: bucket
+url: https://pkgs.example.org
+signing: {key: key.asc}
+architectures: [amd64, arm64]
+revision: "1.1"
+sources:
+  kubernetes: {url: release/kubernetes}
+  cri-tools: {url: release/cri-tools}
+  cni-plugins: {url: release/cni-plugins}
+streams:
+  - name: core:/stable:/v1.35
+    packages: {kubeadm: cut, kubelet: cut, kubectl: cut, cri-tools: v1.35.0, kubernetes-cni: v1.9.1}
+  - name: core:/prerelease:/v1.35
+    packages: {kubectl: cut}
+`
+
+// tinyELF is a statically linked, stripped Linux program for an architecture, as far as its headers go: an ELF header
+// and one loadable segment that holds it. A text makes it one of its own.
+func tinyELF(arch, text string) []byte {
+	machine := map[string]uint16{"amd64": 62, "arm64": 183, "ppc64le": 21, "s390x": 22}[arch]
+	var order binary.ByteOrder = binary.LittleEndian
+	data := byte(1)
+	if arch == "s390x" {
+		order, data = binary.BigEndian, 2
+	}
+	var b bytes.Buffer
+	b.Write([]byte{0x7f, 'E', 'L', 'F', 2, data, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	size := uint64(64 + 56 + len(text))
+	for _, v := range []any{
+		uint16(2), machine, uint32(1), uint64(0x400078), uint64(64), uint64(0), uint32(0), uint16(64), uint16(56), uint16(1), uint16(0), uint16(0), uint16(0),
+		uint32(1), uint32(5), uint64(0), uint64(0x400000), uint64(0x400000), size, size, uint64(0x1000),
+	} {
+		binary.Write(&b, order, v)
+	}
+	b.WriteString(text)
+	return b.Bytes()
+}
+
+// releaseDate is when every release of the scripts was made, after the test key and before any run of a test.
+var releaseDate = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+
+func scriptRelease(ts *testscript.TestScript, neg bool, args []string) {
+	version, archs := args[0], args[1:]
+	if len(archs) == 0 {
+		archs = []string{"amd64", "arm64"}
+	}
+	put := func(name string, data []byte) {
+		name = ts.MkAbs(filepath.Join("release", name))
+		ts.Check(os.MkdirAll(filepath.Dir(name), 0o755))
+		ts.Check(os.WriteFile(name, data, 0o644))
+		ts.Check(os.WriteFile(name+".sha256", fmt.Appendf(nil, "%x", sha256.Sum256(data)), 0o644))
+		ts.Check(os.Chtimes(name, releaseDate, releaseDate))
+	}
+	for _, arch := range archs {
+		for _, program := range []string{"kubeadm", "kubelet", "kubectl"} {
+			put(fmt.Sprintf("kubernetes/%s/bin/linux/%s/%s", version, arch, program), tinyELF(arch, program+" "+version))
+		}
+		put(fmt.Sprintf("cri-tools/v1.35.0/crictl-v1.35.0-linux-%s.tar.gz", arch), tarball(map[string][]byte{"crictl": tinyELF(arch, "crictl")}))
+		put(fmt.Sprintf("cni-plugins/v1.9.1/cni-plugins-linux-%s-v1.9.1.tgz", arch), tarball(map[string][]byte{"./bridge": tinyELF(arch, "bridge")}))
+	}
+}
+
+func tarball(files map[string][]byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for name, data := range files {
+		w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(data)), ModTime: releaseDate})
+		w.Write(data)
+	}
+	w.Close()
+	z.Close()
+	return b.Bytes()
+}
+
+func scriptServeRelease(ts *testscript.TestScript, neg bool, args []string) {
+	server := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs("release"))))
+	ts.Defer(server.Close)
+	ts.Setenv("RELEASE", server.URL)
+}
+
+func scriptFlip(ts *testscript.TestScript, neg bool, args []string) {
+	name := ts.MkAbs(args[0])
+	data, err := os.ReadFile(name)
+	ts.Check(err)
+	var offset int
+	_, err = fmt.Sscan(args[1], &offset)
+	ts.Check(err)
+	if offset < 0 {
+		offset += len(data)
+	}
+	data[offset] ^= 1
+	ts.Check(os.WriteFile(name, data, 0o644))
+}
+
+func scriptReplace(ts *testscript.TestScript, neg bool, args []string) {
+	name := ts.MkAbs(args[0])
+	data, err := os.ReadFile(name)
+	ts.Check(err)
+	if !strings.Contains(string(data), args[1]) {
+		ts.Fatalf("%s does not contain %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(name, []byte(strings.ReplaceAll(string(data), args[1], args[2])), 0o644))
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/site"
+)
+
+func newServe(p *program) *cobra.Command {
+	var addr string
+	cmd := &cobra.Command{
+		Use:   "serve DIR",
+		Short: "Serve a bucket that is a directory, as a CDN would, on this machine",
+		Long: `Serve hands out the streams in a directory bucket over HTTP, with the content types and cache headers that a CDN
+would send, and prints what to paste on a machine with apt, dnf or zypper. It is for trying things: it has no TLS,
+and listens on 127.0.0.1 unless --addr says otherwise. It ends with ^C.`,
+		Example: `  pkgs serve out/bucket`,
+		Args:    args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			root, err := os.OpenRoot(given[0])
+			if err != nil {
+				return usageError{err}
+			}
+			defer root.Close()
+			streams, err := streamsIn(root.FS())
+			if err != nil {
+				return err
+			}
+			listener, err := net.Listen("tcp", addr)
+			if err != nil {
+				return err
+			}
+			url := "http://" + listener.Addr().String()
+			fmt.Fprintf(p.stdout, "serving %s on %s\n", given[0], url)
+			for _, stream := range streams {
+				fmt.Fprintf(p.stdout, "\n%s\n", site.Instructions(stream, url))
+			}
+			return serve(cmd.Context(), listener, &directory{root.FS()})
+		},
+	}
+	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
+	return cmd
+}
+
+// serve answers requests until ctx ends.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// streamsIn finds the streams of a bucket: those whose HEAD it holds.
+func streamsIn(root fs.FS) ([]layout.Stream, error) {
+	var streams []layout.Stream
+	err := fs.WalkDir(root, ".state", func(name string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && name == ".state" {
+			return nil
+		}
+		if err != nil || entry.IsDir() || path.Base(name) != "HEAD" {
+			return err
+		}
+		stream, err := layout.ParseStream(strings.TrimPrefix(path.Dir(name), ".state/"))
+		if err == nil {
+			streams = append(streams, stream)
+		}
+		return nil
+	})
+	return streams, err
+}
+
+// directory serves the objects of a directory bucket with the headers of their class.
+type directory struct{ root fs.FS }
+
+func (d *directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
+		return
+	}
+	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
+	info, err := fs.Stat(d.root, name)
+	// The state of the publisher is no business of clients.
+	if err != nil || info.IsDir() || strings.HasPrefix(name, ".") {
+		http.Error(w, "not found", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", layout.ContentType(name))
+	w.Header().Set("Cache-Control", layout.ClassOf(name).Policy().CacheControl)
+	http.ServeFileFS(w, r, d.root, name)
+}

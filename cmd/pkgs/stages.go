@@ -1,0 +1,141 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"sigs.k8s.io/pkgs/repo/bucket"
+)
+
+func newBuild(p *program) *cobra.Command {
+	var stream, out string
+	var unsigned bool
+	cmd := &cobra.Command{
+		Use:   "build VERSION --out DIR",
+		Short: "Build the packages of a version in a directory",
+		Long: `Build makes the deb and rpm files of a version, below DIR/deb and DIR/rpm, and no more: the first stage of a
+cut. The rpms are signed, unless --unsigned says that they should not be.`,
+		Example: `  pkgs build v1.35.1 --out packages
+  pkgs publish packages --stream core:/stable:/v1.35`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if out == "" {
+				return usagef("--out is missing: name the directory for the packages")
+			}
+			cfg, version, target, err := p.target(given[0], stream)
+			if err != nil {
+				return err
+			}
+			var signing *signingKeys
+			if !unsigned {
+				if signing, err = p.openSigning(cfg); err != nil {
+					return err
+				}
+			}
+			requests, err := cfg.requests(target, version, nil)
+			if err != nil {
+				return err
+			}
+			built, err := p.build(cmd.Context(), cfg, signing, requests, out)
+			if err != nil {
+				return err
+			}
+			if p.output == "json" {
+				return p.printJSON(built)
+			}
+			for _, b := range built {
+				fmt.Fprintf(p.stdout, "%x  %s\n", b.SHA256, b.Path)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream, when more than one takes the version")
+	cmd.Flags().StringVar(&out, "out", "", "`directory` for the packages")
+	cmd.Flags().BoolVar(&unsigned, "unsigned", false, "do not sign the rpms")
+	return cmd
+}
+
+func newIndex(p *program) *cobra.Command {
+	var stream, out string
+	cmd := &cobra.Command{
+		Use:   "index DIR --stream NAME --out BUCKET",
+		Short: "Make a signed repository of a directory of packages, without publishing it",
+		Long: `Index reads every package file below DIR back, checks that together they make a complete stream, and writes
+the stream with its signed apt and yum indexes to a directory of its own: what users would get if nothing else
+were in the stream. Serve it with pkgs serve to try it.`,
+		Example: `  pkgs index packages --stream core:/stable:/v1.35 --out try
+  pkgs serve try`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if stream == "" || out == "" {
+				return usagef("--stream and --out are needed: see %s --help", cmd.CommandPath())
+			}
+			if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 {
+				return usagef("%s is not empty: name a new directory for the repository", out)
+			} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			cfg, err := readConfig(p.configFile)
+			if err != nil {
+				return err
+			}
+			return p.publishDir(cmd, cfg, given[0], stream, out, true)
+		},
+	}
+	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream that the packages are for")
+	cmd.Flags().StringVar(&out, "out", "", "`directory` for the repository, new or empty")
+	return cmd
+}
+
+func newPublish(p *program) *cobra.Command {
+	var stream string
+	var confirm bool
+	cmd := &cobra.Command{
+		Use:   "publish DIR --stream NAME",
+		Short: "Publish a directory of packages to a stream",
+		Long: `Publish reads every package file below DIR back, adds them to the index of the stream, and prints the plan.
+With --confirm it publishes, and reads back what it published.`,
+		Example: `  pkgs publish packages --stream core:/stable:/v1.35
+  pkgs publish packages --stream core:/stable:/v1.35 --confirm`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			if stream == "" {
+				return usagef("--stream is missing: name the stream to publish to")
+			}
+			cfg, err := readConfig(p.configFile)
+			if err != nil {
+				return err
+			}
+			return p.publishDir(cmd, cfg, given[0], stream, cfg.address(cfg.Bucket), confirm)
+		},
+	}
+	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream")
+	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plan says")
+	return cmd
+}
+
+// publishDir publishes the packages in dir to the bucket at an address.
+func (p *program) publishDir(cmd *cobra.Command, cfg *config, dir, stream, address string, confirm bool) error {
+	target, err := cfg.stream(stream)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(dir); err != nil {
+		return usageError{err}
+	} else if !info.IsDir() {
+		return usagef("%s is not a directory of packages", filepath.Clean(dir))
+	}
+	signing, err := p.openSigning(cfg)
+	if err != nil {
+		return err
+	}
+	b, err := bucket.Open(address)
+	if err != nil {
+		return err
+	}
+	return p.publish(cmd.Context(), cfg, signing, b, target, dir, confirm)
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sigs.k8s.io/pkgs/keys"
+	"sigs.k8s.io/pkgs/repo"
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/verify"
+)
+
+func newVerify(p *program) *cobra.Command {
+	var url, keyring string
+	cmd := &cobra.Command{
+		Use:   "verify [STREAM...]",
+		Short: "Read streams as apt and dnf do and say what is wrong with them",
+		Long: `Verify checks signatures, dates, indexes and every package file of the streams named, or of all, starting where
+clients start. It reads the bucket, or with --url what a server or a mirror hands out. What is wrong is named
+object by object, and the exit code is 4 then.
+
+It needs the public keys only: those of the configuration's signing key, or of the file given with --keyring.`,
+		Example: `  pkgs verify
+  pkgs verify core:/stable:/v1.35 --url https://pkgs.example.org --keyring keyring.asc`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			cfg, err := readConfig(p.configFile)
+			if err != nil {
+				return err
+			}
+			if len(names) == 0 {
+				names = cfg.streamNames()
+			}
+			trusted, err := p.trusted(cfg, keyring)
+			if err != nil {
+				return err
+			}
+			b, err := bucket.Open(cfg.address(cfg.Bucket))
+			if err != nil && url == "" {
+				return err
+			}
+			source := verify.Source(nil)
+			if url == "" {
+				source = verify.FromBucket(b)
+			} else if source, err = verify.FromURL(url, &http.Client{Timeout: 30 * time.Minute}); err != nil {
+				return usageError{err}
+			}
+			return p.verifyAll(cmd.Context(), source, trusted, cfg, names)
+		},
+	}
+	cmd.Flags().StringVar(&url, "url", "", "public `address` to read from instead of the bucket")
+	cmd.Flags().StringVar(&keyring, "keyring", "", "`file` of the public keys to trust instead of the configuration's")
+	return cmd
+}
+
+// trusted is the keyring that a check trusts.
+func (p *program) trusted(cfg *config, file string) (*keys.Keyring, error) {
+	if file == "" {
+		signing, err := p.openSigning(cfg)
+		if err != nil {
+			return nil, err
+		}
+		return signing.keyring, nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return keys.ParseKeyring(file, data)
+}
+
+// verifyAll checks streams one after the other and prints a report of each. A stream that was never published is no
+// damage, unless it was asked for by name.
+func (p *program) verifyAll(ctx context.Context, source verify.Source, trusted *keys.Keyring, cfg *config, names []string) error {
+	reports := []*verify.Report{}
+	var problems []error
+	for _, name := range names {
+		if _, err := cfg.stream(name); err != nil {
+			return err
+		}
+		r, err := p.verify(ctx, source, trusted, layout.Stream(name), nil)
+		if err != nil {
+			return err
+		}
+		reports = append(reports, r)
+		problems = append(problems, r.Err())
+		if p.output == "text" {
+			if err := printReport(p.stdout, r); err != nil {
+				return err
+			}
+		}
+	}
+	if p.output == "json" {
+		if err := p.printJSON(reports); err != nil {
+			return err
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// verify checks one stream; selected tells which package files are read, nil is all.
+func (p *program) verify(ctx context.Context, source verify.Source, trusted *keys.Keyring, stream layout.Stream, selected func(string) bool) (*verify.Report, error) {
+	show := p.progress("verify")
+	defer show.done()
+	return verify.Stream(ctx, verify.Config{
+		Source: source, Keyring: trusted, Now: p.now().UTC(), Packages: selected,
+		Progress: func(done, total int, bytes int64) { show.verifying(done, total, bytes) },
+	}, stream)
+}
+
+// printReport writes a report for a person.
+func printReport(w io.Writer, r *verify.Report) error {
+	var b strings.Builder
+	verdict := "right"
+	if n := len(r.Findings); n > 0 {
+		verdict = fmt.Sprintf("DAMAGED in %d places", n)
+	}
+	fmt.Fprintf(&b, "verified %s in %s: %s\n", r.Stream, r.Source, verdict)
+	fmt.Fprintf(&b, "  %d debs and %d rpms in the indexes, %d package files read (%s)\n", r.Debs, r.Rpms, r.Read, repo.Size(r.Bytes))
+	for _, fingerprint := range r.SignedBy {
+		fmt.Fprintf(&b, "  signed by %s on %s, valid until %s\n", fingerprint, r.Date.Format(time.DateOnly), r.ValidUntil.Format(time.DateOnly))
+	}
+	for _, f := range r.Findings {
+		fmt.Fprintf(&b, "  ! %s\n", f)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
