@@ -247,6 +247,3 @@ func gunzip(data []byte) ([]byte, error) {
 	}
 	return out, err
 }
-
-// label writes a package's object name for a person: kubeadm_1.35.0-1.1_amd64.deb.
-func label(name string) string { return strings.TrimSuffix(path.Base(name), "/") }

@@ -184,7 +184,7 @@ func (b *Binary) libraryVersions(order binary.ByteOrder, data []byte, at uint64,
 		if name != "" && name != "GLIBC_PRIVATE" {
 			b.Symbols[library] = append(b.Symbols[library], name)
 		}
-		if v, ok := strings.CutPrefix(name, "GLIBC_"); ok && compareDotted(v, b.Glibc) > 0 && v[0] >= '0' && v[0] <= '9' {
+		if v, ok := strings.CutPrefix(name, "GLIBC_"); ok && CompareLibraryVersions(v, b.Glibc) > 0 && v[0] >= '0' && v[0] <= '9' {
 			b.Glibc = v
 		}
 		at += uint64(order.Uint32(data[at+12:]))
@@ -194,8 +194,9 @@ func (b *Binary) libraryVersions(order binary.ByteOrder, data []byte, at uint64,
 	return nil
 }
 
-// compareDotted compares versions that consist of numbers and dots.
-func compareDotted(a, b string) int {
+// CompareLibraryVersions orders versions of a library, numbers with dots between them such as [Binary.Glibc]; no version is
+// the oldest.
+func CompareLibraryVersions(a, b string) int {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range max(len(as), len(bs)) {
 		n := func(s []string) int {

@@ -73,7 +73,7 @@ func TestInspectDynamic(t *testing.T) {
 	}
 	for _, line := range strings.Split(string(out), "\n") {
 		if _, v, ok := strings.Cut(line, "Name: GLIBC_"); ok {
-			if v, _, _ = strings.Cut(v, " "); compareDotted(v, newest) > 0 {
+			if v, _, _ = strings.Cut(v, " "); CompareLibraryVersions(v, newest) > 0 {
 				newest = v
 			}
 		}
@@ -103,7 +103,7 @@ func TestCompareDotted(t *testing.T) {
 	ordered := []string{"", "2.2.5", "2.3", "2.17", "2.34", "2.34.1", "3"}
 	for i, a := range ordered {
 		for j, b := range ordered {
-			if c := compareDotted(a, b); c < 0 != (i < j) || c > 0 != (i > j) {
+			if c := CompareLibraryVersions(a, b); c < 0 != (i < j) || c > 0 != (i > j) {
 				t.Errorf("%q against %q: %d", a, b, c)
 			}
 		}

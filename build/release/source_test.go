@@ -285,7 +285,7 @@ func TestRetries(t *testing.T) {
 		"not found":    {[]http.HandlerFunc{status(404)}, 1, "/v1.34.1/" + kubelet + ": the server answers 404 Not Found"},
 		"other bytes":  {[]http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "else") }}, 1, hex256("else")},
 		"encoded":      {[]http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Encoding", "br") }}, 1, `encodes the file as "br"`},
-		"redirections": {[]http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) }}, 2, ""},
+		"redirections": {[]http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }}, 2, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, requests := misbehaving(t, c.failures...)

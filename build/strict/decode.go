@@ -21,7 +21,7 @@ type decoder struct {
 }
 
 func (d *decoder) errorf(n ast.Node, format string, args ...any) {
-	d.errs = append(d.errs, &Error{d.position(n), fmt.Sprintf(format, args...)})
+	d.errs = append(d.errs, &Error{d.position(n), fmt.Sprintf(format, args...), nil})
 }
 
 // position is where n begins. The parser's idea of where a mapping begins is its first colon.

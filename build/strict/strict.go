@@ -54,18 +54,23 @@ type Position struct {
 
 func (p Position) String() string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
 
-// Errorf makes an error at p.
+// Errorf makes an error at p. It wraps the argument of %w, if there is one.
 func (p Position) Errorf(format string, args ...any) error {
-	return &Error{Position: p, Message: fmt.Sprintf(format, args...)}
+	err := fmt.Errorf(format, args...)
+	return &Error{p, err.Error(), errors.Unwrap(err)}
 }
 
 // Error says what is wrong at a place of a file, and what was expected.
 type Error struct {
 	Position
 	Message string
+	// Err is the reason, or nil if Message says everything.
+	Err error
 }
 
 func (e *Error) Error() string { return e.Position.String() + ": " + e.Message }
+
+func (e *Error) Unwrap() error { return e.Err }
 
 // Decode reads the one YAML document in data into v, a pointer to a struct. file names data in errors. When it fails, v
 // holds what could be read. It panics when v is of a type that no document can be read into, which is a mistake in the

@@ -38,9 +38,8 @@ func (p *program) openSigning(cfg *config) (*signingKeys, error) {
 	return &signingKeys{key, signer, keyring}, nil
 }
 
-// keyring joins the public half of the signing key with the further keys of the configuration.
-func (c *config) keyring(first *keys.Keyring) (*keys.Keyring, error) {
-	all := []*keys.Keyring{first}
+// keyring joins keys with the further ones of the configuration.
+func (c *config) keyring(all ...*keys.Keyring) (*keys.Keyring, error) {
 	for _, file := range c.Signing.Keyring {
 		data, err := os.ReadFile(c.path(file))
 		if err != nil {

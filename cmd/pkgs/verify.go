@@ -28,16 +28,14 @@ func newVerify(p *program) *cobra.Command {
 clients start. It reads the bucket, or with --url what a server or a mirror hands out. What is wrong is named
 object by object, and the exit code is 4 then.
 
-It needs the public keys only: those of the configuration's signing key, or of the file given with --keyring.`,
+It needs the public keys only: those of the configuration's signing key and keyring, or of the file given with
+--keyring.`,
 		Example: `  pkgs verify
   pkgs verify core:/stable:/v1.35 --url https://pkgs.example.org --keyring keyring.asc`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			cfg, err := readConfig(p.configFile)
 			if err != nil {
 				return err
-			}
-			if len(names) == 0 {
-				names = cfg.streamNames()
 			}
 			trusted, err := p.trusted(cfg, keyring)
 			if err != nil {
@@ -61,9 +59,14 @@ It needs the public keys only: those of the configuration's signing key, or of t
 	return cmd
 }
 
-// trusted is the keyring that a check trusts.
+// trusted is the keyring that a check trusts. A machine that only checks has no private key, and needs none if the
+// configuration's keyring names the public ones.
 func (p *program) trusted(cfg *config, file string) (*keys.Keyring, error) {
 	if file == "" {
+		_, err := os.Stat(cfg.path(cfg.Signing.Key))
+		if errors.Is(err, os.ErrNotExist) && len(cfg.Signing.Keyring) > 0 {
+			return cfg.keyring()
+		}
 		signing, err := p.openSigning(cfg)
 		if err != nil {
 			return nil, err
@@ -77,14 +80,28 @@ func (p *program) trusted(cfg *config, file string) (*keys.Keyring, error) {
 	return keys.ParseKeyring(file, data)
 }
 
-// verifyAll checks streams one after the other and prints a report of each. A stream that was never published is no
-// damage, unless it was asked for by name.
+// verifyAll checks streams one after the other and prints a report of each. Without names it checks all that were ever
+// published.
 func (p *program) verifyAll(ctx context.Context, source verify.Source, trusted *keys.Keyring, cfg *config, names []string) error {
+	all := len(names) == 0
+	if all {
+		names = cfg.streamNames()
+	}
 	reports := []*verify.Report{}
 	var problems []error
 	for _, name := range names {
 		if _, err := cfg.stream(name); err != nil {
 			return err
+		}
+		if all {
+			published, err := verify.Published(ctx, source, layout.Stream(name))
+			if err != nil {
+				return err
+			}
+			if !published {
+				p.log.Info("was never published", "stream", name)
+				continue
+			}
 		}
 		r, err := p.verify(ctx, source, trusted, layout.Stream(name), nil)
 		if err != nil {
@@ -97,6 +114,9 @@ func (p *program) verifyAll(ctx context.Context, source verify.Source, trusted *
 				return err
 			}
 		}
+	}
+	if len(reports) == 0 && p.output == "text" {
+		fmt.Fprintf(p.stdout, "no stream of %s was ever published in %s\n", cfg.file, source)
 	}
 	if p.output == "json" {
 		if err := p.printJSON(reports); err != nil {

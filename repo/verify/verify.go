@@ -139,6 +139,20 @@ func Stream(ctx context.Context, cfg Config, stream layout.Stream) (*Report, err
 	return c.report, nil
 }
 
+// Published tells whether a source has anything of a stream that a client would begin with.
+func Published(ctx context.Context, source Source, stream layout.Stream) (bool, error) {
+	for _, name := range []string{stream.Deb(layout.InRelease), stream.Rpm(layout.Repomd)} {
+		r, err := source.Open(ctx, name)
+		if err == nil {
+			return true, r.Close()
+		}
+		if !errors.Is(err, ErrMissing) {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
 // found notes that something is wrong.
 func (c *check) found(object, format string, args ...any) {
 	c.mu.Lock()
