@@ -64,6 +64,8 @@ func TestRefused(t *testing.T) {
 		"xz with a filter":          {deb(part{"control.tar.xz", xz(t, control.data, "--x86", "--lzma2")}, data), "filters other than LZMA2"},
 		"xz with a wrong check":     {deb(part{"control.tar.xz", flip(xz(t, control.data), -28)}, data), "xz data"},
 		"xz with a huge dictionary": {deb(part{"control.tar.xz", hugeDictionary(xz(t, control.data))}, data), "dictionary of"},
+		"xz of many blocks":         {deb(part{"control.tar.xz", xz(t, make([]byte, 1<<17), "-0", "--block-size=1")}, data), "malformed xz"},
+		"large control.tar":         {deb(part{"control.tar", make([]byte, maxControlTar+1)}, data), "more than the 33554432 allowed"},
 		"no control":                {with(nil), "there is no file control"},
 		"control twice":             {with([]tar.Header{{Name: "control"}, {Name: "./control"}}, part{"control", nil}, file), "a second member"},
 		"control is a link":         {with([]tar.Header{{Name: "control", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"}}), "is not a file"},

@@ -55,7 +55,7 @@ func ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err er
 		return nil, fmt.Errorf("control: %w", err)
 	}
 	digest := sha256.New()
-	if _, err := io.Copy(digest, io.NewSectionReader(r, 0, size)); err != nil {
+	if _, err := io.CopyBuffer(digest, io.NewSectionReader(r, 0, size), make([]byte, 256<<10)); err != nil {
 		return nil, err
 	}
 	fields = append(fields,

@@ -2,17 +2,17 @@ package apt
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"sort"
-	"strings"
+	"slices"
 )
 
 // sorted returns packages in the order of an index. Two packages that a client could not tell apart, or two of one file
 // name, are an error.
 func sorted(packages []*Package) ([]*Package, error) {
-	list := append([]*Package(nil), packages...)
-	sort.SliceStable(list, func(i, j int) bool { return compare(list[i], list[j]) < 0 })
+	list := slices.Clone(packages)
+	slices.SortFunc(list, compare)
 	filenames := make(map[string]bool, len(list))
 	for i, p := range list {
 		if filenames[p.Filename] {
@@ -33,16 +33,8 @@ func sorted(packages []*Package) ([]*Package, error) {
 }
 
 func compare(a, b *Package) int {
-	if c := strings.Compare(a.Name, b.Name); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Architecture, b.Architecture); c != 0 {
-		return c
-	}
-	if c := CompareVersions(a.Version, b.Version); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Filename, b.Filename)
+	return cmp.Or(cmp.Compare(a.Name, b.Name), CompareVersions(a.Version, b.Version),
+		cmp.Compare(a.Architecture, b.Architecture), cmp.Compare(a.Filename, b.Filename))
 }
 
 // writePackages writes a Packages file of packages in the order given. Each stanza is read back on the way: what comes

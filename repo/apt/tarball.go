@@ -13,7 +13,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Bounds of control.tar. Its largest file is the list of checksums, some 100 bytes for each file of the package; dpkg's
+// Bounds of control.tar, packed and unpacked. Its largest file is the list of checksums, some 100 bytes for each file of the package; dpkg's
 // own largest packages stay below 10 MB.
 const (
 	maxControlTar   = 32 << 20
@@ -65,6 +65,9 @@ func (l *limited) Read(p []byte) (int, error) {
 
 // readControl returns the file "control" of control.tar.
 func readControl(m member) ([]byte, error) {
+	if m.size > maxControlTar {
+		return nil, fmt.Errorf("has %d bytes, more than the %d allowed", m.size, maxControlTar)
+	}
 	packed, err := m.open(maxControlTar)
 	if err != nil {
 		return nil, err

@@ -32,11 +32,12 @@ type xzFile struct {
 type xzBlock struct{ at, packed, unpacked int64 }
 
 const (
-	xzMagic    = "\xfd7zXZ\x00"
-	xzEnd      = "YZ"
-	xzEdge     = 12 // bytes of the header and of the footer of a stream
-	maxXZIndex = 1 << 20
-	maxXZDict  = 64 << 20 // what xz -9 asks for
+	xzMagic     = "\xfd7zXZ\x00"
+	xzEnd       = "YZ"
+	xzEdge      = 12 // bytes of the header and of the footer of a stream
+	maxXZIndex  = 1 << 20
+	maxXZBlocks = 1 << 16
+	maxXZDict   = 64 << 20 // what xz -9 asks for
 )
 
 var errXZ = errors.New("malformed xz data")
@@ -84,7 +85,7 @@ func parseXZIndex(index []byte, end int64) ([]xzBlock, error) {
 		return nil, errXZ
 	}
 	count, body, ok := cutVarint(body[1:])
-	if !ok || count > int64(len(body))/2 {
+	if !ok || count > maxXZBlocks {
 		return nil, errXZ
 	}
 	blocks := make([]xzBlock, 0, count)

@@ -2,14 +2,14 @@ package yum
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"regexp"
-	"sort"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -158,8 +158,8 @@ func (c *counter) Write(p []byte) (int, error) {
 // sorted returns packages in the order of an index. Two packages that a client could not tell apart, or two of one href,
 // are an error.
 func sorted(packages []*Package) ([]*Package, error) {
-	list := append([]*Package(nil), packages...)
-	sort.SliceStable(list, func(i, j int) bool { return compare(list[i], list[j]) < 0 })
+	list := slices.Clone(packages)
+	slices.SortFunc(list, compare)
 	hrefs := make(map[string]bool, len(list))
 	for i, p := range list {
 		if hrefs[p.Href] {
@@ -179,16 +179,8 @@ func sorted(packages []*Package) ([]*Package, error) {
 }
 
 func compare(a, b *Package) int {
-	if c := strings.Compare(a.Name, b.Name); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Arch, b.Arch); c != 0 {
-		return c
-	}
-	if c := CompareVersions(a.EVR(), b.EVR()); c != 0 {
-		return c
-	}
-	return strings.Compare(a.Href, b.Href)
+	return cmp.Or(cmp.Compare(a.Name, b.Name), CompareVersions(a.EVR(), b.EVR()), cmp.Compare(a.Arch, b.Arch),
+		cmp.Compare(a.Href, b.Href))
 }
 
 // ParseIndex reads the indexes that Index wrote with that HrefPrefix, uncompressed, and returns the packages in their

@@ -25,7 +25,7 @@
 //     machine makes the same index.
 //   - A text that is not UTF-8 is refused; createrepo_c takes it for Latin-1. So are control characters, which it drops.
 //   - <size installed> and <size archive> are right for packages of more than 4 GiB, where it says 0.
-//   - The packages are in the order of name, architecture, version and file name.
+//   - The packages are in the order of name, version, architecture and file name.
 //
 // [Index] writes each of the three under a name that begins with its digest, so that an old repomd.xml and a new one can
 // exist side by side, and repodata/repomd.xml. Nothing is in them but what the packages and the [Config] say.
