@@ -1,0 +1,52 @@
+package build
+
+import (
+	"embed"
+	"fmt"
+	"strings"
+	"text/template"
+
+	"sigs.k8s.io/pkgs/build/rpm"
+)
+
+// The scripts of packages with units. They are for any /bin/sh, never fail because of systemd, and work where it is not
+// installed or not running: enabling a unit makes links, which is possible in a chroot as well, and whoever talks to the
+// manager first looks whether there is one, in /run/systemd/system.
+//
+// Debian packages use deb-systemd-helper and deb-systemd-invoke, which are part of the essential init-system-helpers: the
+// first works without systemd and remembers what the administrator decided, the second honours policy-rc.d. RPM
+// packages do with systemctl what the macros of systemd would do.
+//
+//go:embed scripts
+var scriptFiles embed.FS
+
+// script fills in the template of a script. It is empty if there are no units.
+func (d *Definition) script(name string) string {
+	if len(d.Units) == 0 {
+		return ""
+	}
+	t, err := template.ParseFS(scriptFiles, "scripts/"+name+".sh")
+	var b strings.Builder
+	if err == nil {
+		err = t.Execute(&b, d.Units)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("build: script %s: %v", name, err)) // the templates are part of the program
+	}
+	return b.String()
+}
+
+func (d *Definition) debScripts() map[string]string {
+	if len(d.Units) == 0 {
+		return nil
+	}
+	scripts := map[string]string{}
+	for _, name := range []string{"preinst", "postinst", "prerm", "postrm"} {
+		scripts[name] = d.script("deb-" + name)
+	}
+	return scripts
+}
+
+func (d *Definition) rpmScript(name string) rpm.Script {
+	return rpm.Script{Body: d.script("rpm-" + name)}
+}

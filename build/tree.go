@@ -1,0 +1,69 @@
+package build
+
+import (
+	"strings"
+
+	"sigs.k8s.io/pkgs/build/payload"
+)
+
+// tree is what the package of a format installs.
+func (p *prepared) tree(format Format) (*payload.Tree, error) {
+	entries, err := p.documentation(format)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range p.definition.Files {
+		if !f.in(format) {
+			continue
+		}
+		more, err := p.entries(f, format)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, more...)
+	}
+	return payload.NewTree(entries...)
+}
+
+// entries are what a file of the definition becomes.
+func (p *prepared) entries(f File, format Format) ([]payload.Entry, error) {
+	w := p.definition.place(format, p.request)
+	e := payload.Entry{Path: w.Replace(f.Path), Mode: f.mode(), Config: f.Config, Doc: f.Doc, License: f.License}
+	switch {
+	case f.Directory:
+		e.Kind = payload.Dir
+	case f.Link != "":
+		e.Kind, e.Target = payload.Symlink, w.Replace(f.Link)
+	case f.Local != "":
+		data, err := p.local(f, w)
+		if err != nil {
+			return nil, err
+		}
+		e.Content = payload.Bytes(data)
+	default:
+		inputs, err := p.inputsOf(f, format)
+		if err != nil {
+			return nil, err
+		}
+		var all []payload.Entry
+		for _, in := range inputs {
+			e.Path = in.path
+			e.Content = payload.FromFile(in.file.Path, in.file.Size, in.file.SHA256)
+			all = append(all, e)
+		}
+		return all, nil
+	}
+	return []payload.Entry{e}, nil
+}
+
+// local is the content of a file beside the definition.
+func (p *prepared) local(f File, w *strings.Replacer) ([]byte, error) {
+	data := p.definition.local[f.Local]
+	if f.Template {
+		data = []byte(w.Replace(string(data)))
+	}
+	if f.Gzip {
+		return compress(data)
+	}
+	return data, nil
+}
