@@ -113,41 +113,68 @@ func (c *Contents) sort() {
 	})
 }
 
-// merge adds the packages of files that are not in the contents yet and returns the result with the object names that
-// are new, in order. The same package with the same bytes is not new. The same package with other bytes is refused: what
-// is published never changes.
-func (c Contents) merge(files *Files) (merged Contents, added []string, err error) {
-	published := map[string]string{}
+// digests are the SHA-256 of all packages by their names below the stream.
+func (c Contents) digests() map[string]string {
+	all := map[string]string{}
 	for _, p := range c.Debs {
-		published["deb/"+p.Filename] = p.SHA256
+		all["deb/"+p.Filename] = p.SHA256
 	}
 	for _, p := range c.Rpms {
-		published["rpm/"+p.Href] = p.SHA256
+		all["rpm/"+p.Href] = p.SHA256
 	}
-	merged = Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms)}
-	isNew := func(name, sha256 string) bool {
-		old, ok := published[name]
-		if ok && old != sha256 && err == nil {
-			err = &ChangedError{Name: name, Published: old, Offered: sha256}
+	return all
+}
+
+// only lists the names that are in one set and not in another, in order.
+func only[V any](in, notIn map[string]V) []string {
+	names := []string{}
+	for name := range in {
+		if _, ok := notIn[name]; !ok {
+			names = append(names, name)
 		}
-		if !ok {
-			added = append(added, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// merge adds the packages of files that are not in the contents yet. The same package with other bytes is refused: what
+// is published never changes.
+func (c Contents) merge(files *Files) (Contents, error) {
+	published := c.digests()
+	merged := Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms)}
+	for name, sha256 := range files.digests() {
+		if old, ok := published[name]; ok && old != sha256 {
+			return c, &ChangedError{Name: name, Published: old, Offered: sha256}
 		}
-		return !ok
 	}
 	for _, p := range files.Debs {
-		if isNew("deb/"+p.Filename, p.SHA256) {
+		if _, ok := published["deb/"+p.Filename]; !ok {
 			merged.Debs = append(merged.Debs, p)
 		}
 	}
 	for _, p := range files.Rpms {
-		if isNew("rpm/"+p.Href, p.SHA256) {
+		if _, ok := published["rpm/"+p.Href]; !ok {
 			merged.Rpms = append(merged.Rpms, p)
 		}
 	}
 	merged.sort()
-	slices.Sort(added)
-	return merged, added, err
+	return merged, nil
+}
+
+// without leaves packages out of the contents. One that is not there is an error.
+func (c Contents) without(names []string) (Contents, error) {
+	published := c.digests()
+	gone := map[string]bool{}
+	for _, name := range names {
+		if _, ok := published[name]; !ok {
+			return c, fmt.Errorf("there is no package %s in the index", name)
+		}
+		gone[name] = true
+	}
+	return Contents{
+		Debs: slices.DeleteFunc(slices.Clone(c.Debs), func(p *apt.Package) bool { return gone["deb/"+p.Filename] }),
+		Rpms: slices.DeleteFunc(slices.Clone(c.Rpms), func(p *yum.Package) bool { return gone["rpm/"+p.Href] }),
+	}, nil
 }
 
 // ChangedError refuses a package whose bytes differ from those that are published under the same name.

@@ -22,9 +22,11 @@ type Plan struct {
 	Time   time.Time `json:"time"`
 	// Reason is why there is a new publication, for instance "new packages"; empty when there is none.
 	Reason string `json:"reason,omitempty"`
-	// Added are the package files that appear in the index, relative to the stream; Kept is how many stay.
-	Added []string `json:"added"`
-	Kept  int      `json:"kept"`
+	// Added are the packages that come to the index and Removed those that leave it, relative to the stream; Kept is how
+	// many stay.
+	Added   []string `json:"added"`
+	Removed []string `json:"removed"`
+	Kept    int      `json:"kept"`
 	// Finish are the pointers of the live publication that its publisher did not bring up to date.
 	Finish []string `json:"finish,omitempty"`
 	// Writes are the objects to write, in order: what is to be finished, packages, hashed metadata, the manifest, HEAD,
@@ -72,13 +74,20 @@ func (p *Plan) Print(w io.Writer) error {
 	} else {
 		fmt.Fprintf(&b, "  serial %d after %d: %s\n", p.Serial, p.From, p.Reason)
 	}
-	fmt.Fprintf(&b, "  packages: %d new, %d kept\n", len(p.Added), p.Kept)
+	fmt.Fprintf(&b, "  packages: %d new, %d kept, %d removed\n", len(p.Added), p.Kept, len(p.Removed))
 	sizes := map[string]int64{}
 	for _, w := range p.Writes {
 		sizes[w.Name] = w.Size
 	}
 	for _, name := range p.Added {
-		fmt.Fprintf(&b, "    + %-60s %s\n", name, Size(sizes[string(p.Stream)+"/"+name]))
+		size := "is in the bucket"
+		if n, ok := sizes[string(p.Stream)+"/"+name]; ok {
+			size = Size(n)
+		}
+		fmt.Fprintf(&b, "    + %-60s %s\n", name, size)
+	}
+	for _, name := range p.Removed {
+		fmt.Fprintf(&b, "    - %-60s its file stays\n", name)
 	}
 	type total struct {
 		class  layout.Class

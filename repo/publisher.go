@@ -32,6 +32,8 @@ type Config struct {
 	Signer *sign.Signer
 	// Validity is how long clients may use an index after it was made; 0 is 30 days.
 	Validity time.Duration
+	// By says who publishes and ConfigDigest is the SHA-256 of the configuration, both for the record of a publication.
+	By, ConfigDigest string
 	// Now tells the time.
 	Now func() time.Time
 	// Parallel is how many objects are written at once; 0 is 16.
@@ -66,13 +68,27 @@ func NewPublisher(cfg Config) *Publisher {
 // client's clock holds to be in the future, and clients' clocks are often some minutes behind.
 const backdate = 5 * time.Minute
 
-// PlanAddition plans to add package files to a stream. Files that are published already with the same bytes are left
-// out; a plan for nothing but such files is empty, and costs three reads. The plan also holds what an earlier
-// publication left unfinished.
+// Change is what a plan is to do to the contents of a stream. What is done to a stream only ever differs in this.
+type Change struct {
+	// Add are package files to publish. Files that are published already with the same bytes are left out.
+	Add *Files
+	// Yank are packages that leave the index; their files stay in the bucket. They are names below the stream, such as
+	// deb/amd64/kubelet_1.35.0-1.1_amd64.deb.
+	Yank []string
+	// To, if it is not 0, is the serial of an earlier publication whose packages the stream shall have again.
+	To int64
+	// Resign makes and signs the index anew even when its packages do not change.
+	Resign bool
+	// Reason is why, for the history. An addition needs none.
+	Reason string
+}
+
+// Plan plans to change a stream. The plan also holds what an earlier publication left unfinished, even when the change
+// is none. A plan without any change is empty, and costs three reads.
 //
-// It returns a [*GateError] or a [*ChangedError] when the stream must not become what the files would make of it.
+// It returns a [*GateError] or a [*ChangedError] when the stream must not become what the change would make of it.
 // Nothing is written.
-func (p *Publisher) PlanAddition(ctx context.Context, stream Stream, files *Files) (*Plan, error) {
+func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Plan, error) {
 	state, err := ReadState(ctx, p.Bucket, stream.Name)
 	if err != nil {
 		return nil, err
@@ -80,12 +96,8 @@ func (p *Publisher) PlanAddition(ctx context.Context, stream Stream, files *File
 	plan := &Plan{
 		Stream: stream.Name, Bucket: p.Bucket.String(),
 		Serial: state.Head.Serial, From: state.Head.Serial, Time: state.Head.Time,
-		Added: []string{}, Writes: []Write{}, base: state, head: state.Head,
-	}
-	for _, o := range state.Manifest.Objects {
-		if o.Class == layout.Package {
-			plan.Kept++
-		}
+		Added: []string{}, Removed: []string{}, Kept: len(state.Manifest.packages()),
+		Writes: []Write{}, base: state, head: state.Head,
 	}
 	if plan.finish, err = p.unfinished(ctx, state); err != nil {
 		return nil, err
@@ -94,31 +106,52 @@ func (p *Publisher) PlanAddition(ctx context.Context, stream Stream, files *File
 		plan.Finish = append(plan.Finish, strings.TrimPrefix(pointer.Name, string(stream.Name)+"/"))
 		plan.Writes = append(plan.Writes, Write{Object: pointer.Object})
 	}
-	if state.Exists() && files.publishedIn(state) {
+	files := change.Add
+	if files == nil {
+		files = &Files{}
+	}
+	if state.Exists() && files.publishedIn(state) && len(change.Yank) == 0 && change.To == 0 && !change.Resign {
 		return plan, nil
 	}
 
 	now := p.Now().UTC()
-	contents, err := live(ctx, p.Bucket, state, p.Keyring, now)
+	before, err := live(ctx, p.Bucket, state, p.Keyring, now)
 	if err != nil {
 		return nil, err
 	}
-	contents, added, err := contents.merge(files)
-	if err != nil {
+	after := before
+	if change.To != 0 {
+		earlier, err := manifestOf(ctx, p.Bucket, state, change.To)
+		if err != nil {
+			return nil, err
+		}
+		if after, err = live(ctx, p.Bucket, &State{Head: state.Head, Manifest: *earlier, Generation: state.Generation}, p.Keyring, now); err != nil {
+			return nil, err
+		}
+	}
+	if after, err = after.without(change.Yank); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream.Name, err)
 	}
-	if len(added) == 0 && !state.Exists() {
-		return nil, fmt.Errorf("stream %s: there are no packages to publish", stream.Name)
+	if after, err = after.merge(files); err != nil {
+		return nil, fmt.Errorf("stream %s: %w", stream.Name, err)
 	}
-	if err := stream.gate(&contents); err != nil {
+	old, all := before.digests(), after.digests()
+	plan.Added, plan.Removed = only(all, old), only(old, all)
+	plan.Kept -= len(plan.Removed)
+	if len(plan.Added)+len(plan.Removed) == 0 && !change.Resign {
+		if !state.Exists() {
+			return nil, fmt.Errorf("stream %s: there are no packages to publish", stream.Name)
+		}
+		return plan, nil
+	}
+	if err := stream.gate(&after); err != nil {
 		return nil, err
 	}
-	if err := p.checkRpmSignatures(stream.Name, files, added, now); err != nil {
+	if err := p.checkRpmSignatures(stream.Name, files, plan.Added, now); err != nil {
 		return nil, err
 	}
-	plan.Added = added
-	plan.Reason = "new packages"
-	return plan, p.assemble(plan, &stream, contents, files, now)
+	plan.Reason = cmp.Or(change.Reason, "new packages")
+	return plan, p.assemble(plan, &stream, after, files, change.Resign, now)
 }
 
 // publishedIn tells whether every file is an object of the live snapshot, with the same digest.
@@ -146,7 +179,7 @@ func (f *Files) publishedIn(state *State) bool {
 func (p *Publisher) checkRpmSignatures(stream layout.Stream, files *Files, added []string, now time.Time) error {
 	var problems []string
 	for _, name := range added {
-		if path.Ext(name) != ".rpm" {
+		if path.Ext(name) != ".rpm" || files.paths[name] == "" {
 			continue
 		}
 		if err := checkRpmSignature(files.paths[name], p.Keyring, now); err != nil {
@@ -181,7 +214,7 @@ func checkRpmSignature(file string, trusted *keys.Keyring, now time.Time) error 
 }
 
 // assemble completes a plan that makes contents the content of the stream.
-func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, files *Files, now time.Time) error {
+func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, files *Files, resign bool, now time.Time) error {
 	if p.Signer == nil {
 		return fmt.Errorf("stream %s: there is something to publish, and no signing key to sign its index with", stream.Name)
 	}
@@ -197,6 +230,10 @@ func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, file
 
 	s := &snapshot{content: map[string]bucket.Content{}}
 	s.manifest = Manifest{Stream: stream.Name, Serial: old.Head.Serial + 1, Time: at, Previous: old.Head.Manifest}
+	s.manifest.Record = Record{By: p.By, Reason: plan.Reason, Config: p.ConfigDigest, Added: plan.Added, Removed: plan.Removed}
+	for _, key := range p.Signer.Keyring().Keys() {
+		s.manifest.Record.Keys = append(s.manifest.Record.Keys, key.Fingerprint)
+	}
 	for _, deb := range contents.Debs {
 		s.list(stream.Name.Deb(deb.Filename), deb.Size, deb.SHA256)
 	}
@@ -205,7 +242,8 @@ func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, file
 	}
 	var fresh []string
 	for _, half := range []string{"deb", "rpm"} {
-		if !old.Exists() || slices.ContainsFunc(plan.Added, func(name string) bool { return strings.HasPrefix(name, half+"/") }) {
+		changed := func(name string) bool { return strings.HasPrefix(name, half+"/") }
+		if !old.Exists() || resign || slices.ContainsFunc(plan.Added, changed) || slices.ContainsFunc(plan.Removed, changed) {
 			fresh = append(fresh, half)
 		} else {
 			s.carry(&old.Manifest, half)

@@ -104,7 +104,7 @@ func packages(t testing.TB, version, text string) *Files {
 // add plans and executes an addition.
 func add(t testing.TB, p *Publisher, files *Files) (*Plan, error) {
 	t.Helper()
-	plan, err := p.PlanAddition(t.Context(), testStream(), files)
+	plan, err := p.Plan(t.Context(), testStream(), Change{Add: files})
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +223,7 @@ func TestRefusals(t *testing.T) {
 
 	stranger := testStream()
 	stranger.Members = map[string]Member{"kubelet": {}}
-	if _, err := p.PlanAddition(t.Context(), stranger, packages(t, "1.35.1", "x")); err == nil || !strings.Contains(err.Error(), "is not in the list") {
+	if _, err := p.Plan(t.Context(), stranger, Change{Add: packages(t, "1.35.1", "x")}); err == nil || !strings.Contains(err.Error(), "is not in the list") {
 		t.Errorf("a package that is no member: error %v", err)
 	}
 }
@@ -247,7 +247,7 @@ func TestNoKeyNeeded(t *testing.T) {
 
 	keyless := publisher(t, b)
 	keyless.Signer = nil
-	plan, err := keyless.PlanAddition(t.Context(), testStream(), &Files{})
+	plan, err := keyless.Plan(t.Context(), testStream(), Change{Add: &Files{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +260,7 @@ func TestNoKeyNeeded(t *testing.T) {
 	if check(t, b) != 4 {
 		t.Error("the new packages are not there")
 	}
-	if plan, err := keyless.PlanAddition(t.Context(), testStream(), files); err != nil || !plan.Empty() {
+	if plan, err := keyless.Plan(t.Context(), testStream(), Change{Add: files}); err != nil || !plan.Empty() {
 		t.Errorf("not finished: %v %v", plan, err)
 	}
 }
@@ -333,7 +333,7 @@ func TestRace(t *testing.T) {
 		go func() {
 			defer group.Done()
 			for range 100 {
-				plan, err := p.PlanAddition(context.Background(), testStream(), files)
+				plan, err := p.Plan(context.Background(), testStream(), Change{Add: files})
 				if err == nil {
 					err = p.Execute(context.Background(), plan)
 				}
@@ -360,7 +360,7 @@ func TestRace(t *testing.T) {
 		seen[s] = true
 	}
 	// Whoever was overtaken may have left the pointers to the last one.
-	plan, err := publisher(t, b).PlanAddition(context.Background(), testStream(), &Files{})
+	plan, err := publisher(t, b).Plan(context.Background(), testStream(), Change{Add: &Files{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +381,7 @@ func TestOldPublisher(t *testing.T) {
 	mustAdd(t, fast, packages(t, "1.35.0", "one"))
 	slowFiles := packages(t, "1.35.2", "three")
 
-	plan, err := slow.PlanAddition(t.Context(), testStream(), slowFiles)
+	plan, err := slow.Plan(t.Context(), testStream(), Change{Add: slowFiles})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -421,7 +421,7 @@ func TestRequests(t *testing.T) {
 
 func TestPlanPrint(t *testing.T) {
 	b := bucket.NewMemory()
-	plan, err := publisher(t, b).PlanAddition(t.Context(), testStream(), packages(t, "1.35.0", "one"))
+	plan, err := publisher(t, b).Plan(t.Context(), testStream(), Change{Add: packages(t, "1.35.0", "one")})
 	if err != nil {
 		t.Fatal(err)
 	}

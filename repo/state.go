@@ -35,12 +35,29 @@ type Manifest struct {
 	Time   time.Time     `json:"time"`
 	// Previous is the SHA-256 of the manifest that this one followed; empty for the first.
 	Previous string `json:"previous,omitempty"`
+	// Record tells how the publication came about.
+	Record Record `json:"record"`
 	// Objects are the immutable objects, packages and hashed metadata, in the order of their names.
 	Objects []Object `json:"objects"`
 	// Pointers are the objects with fixed names, in the order in which they are brought up to date. Those of a
 	// repository that this publication did not change come first. So the bytes of the last pointer differ from those of
 	// any publication before, and when a client can see them, all others were written before.
 	Pointers []Pointer `json:"pointers"`
+}
+
+// Record is the audit record of a publication. It stands in the manifest, which names the manifest before it by digest: so
+// the records of a stream are a chain that nobody can change without changing HEAD, and none can be missing.
+type Record struct {
+	// By is who published, as the program that did it was told.
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+	// Config is the SHA-256 of the configuration that the plan was made with.
+	Config string `json:"config,omitempty"`
+	// Keys are the fingerprints of the keys that signed.
+	Keys []string `json:"keys"`
+	// Added and Removed are the packages that came to the index and left it, relative to the stream.
+	Added   []string `json:"added"`
+	Removed []string `json:"removed"`
 }
 
 // Object is one immutable object of a snapshot.
@@ -86,6 +103,17 @@ func (s *State) Has(name string) bool {
 	return ok
 }
 
+// packages are the names of the packages in the index, relative to the stream, in order.
+func (m *Manifest) packages() []string {
+	var names []string
+	for _, o := range m.Objects {
+		if o.Class == layout.Package {
+			names = append(names, strings.TrimPrefix(o.Name, string(m.Stream)+"/"))
+		}
+	}
+	return names
+}
+
 // object finds an immutable object of the snapshot by name.
 func (m *Manifest) object(name string) (Object, bool) {
 	for _, o := range m.Objects {
@@ -125,27 +153,38 @@ func ReadState(ctx context.Context, b bucket.Bucket, stream layout.Stream) (*Sta
 	if head.Stream != stream || head.Serial < 1 || len(head.Manifest) != 64 {
 		return nil, fmt.Errorf("%s/%s: is not a HEAD of stream %s", b, stream.Head(), stream)
 	}
-	name := stream.Manifest(head.Serial, head.Manifest)
-	data, _, err = readAll(ctx, b, name, maxManifest)
+	m, err := readManifest(ctx, b, stream, head.Serial, head.Manifest)
 	if err != nil {
 		return nil, err
 	}
-	if got := digest(data); got != head.Manifest {
-		return nil, fmt.Errorf("%s/%s: has SHA-256 %s, HEAD says %s", b, name, got, head.Manifest)
-	}
-	if err := decodeJSON(data, &state.Manifest); err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", b, name, err)
-	}
-	if err := state.Manifest.check(head); err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", b, name, err)
-	}
+	state.Manifest = *m
 	return state, nil
 }
 
-// check refuses a manifest that does not belong to its HEAD or names objects outside of its stream.
-func (m *Manifest) check(head Head) error {
-	if m.Stream != head.Stream || m.Serial != head.Serial {
-		return fmt.Errorf("is the manifest of %s serial %d, HEAD says %s serial %d", m.Stream, m.Serial, head.Stream, head.Serial)
+// readManifest reads the manifest with a digest.
+func readManifest(ctx context.Context, b bucket.Bucket, stream layout.Stream, serial int64, sha256 string) (*Manifest, error) {
+	name := stream.Manifest(serial, sha256)
+	data, _, err := readAll(ctx, b, name, maxManifest)
+	if err != nil {
+		return nil, err
+	}
+	if got := digest(data); got != sha256 {
+		return nil, fmt.Errorf("%s/%s: has SHA-256 %s, what names it says %s", b, name, got, sha256)
+	}
+	m := &Manifest{}
+	if err := decodeJSON(data, m); err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", b, name, err)
+	}
+	if err := m.check(stream, serial); err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", b, name, err)
+	}
+	return m, nil
+}
+
+// check refuses a manifest that is another's than its name says, or names objects outside of its stream.
+func (m *Manifest) check(stream layout.Stream, serial int64) error {
+	if m.Stream != stream || m.Serial != serial {
+		return fmt.Errorf("is the manifest of %s serial %d", m.Stream, m.Serial)
 	}
 	for _, o := range m.Objects {
 		if !strings.HasPrefix(o.Name, string(m.Stream)+"/") || !layout.ClassOf(o.Name).Policy().Immutable || o.Size < 0 || len(o.SHA256) != 64 {

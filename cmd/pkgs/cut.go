@@ -177,7 +177,7 @@ func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys
 		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Validity: cfg.validity, Now: p.now, Log: p.log,
 		Progress: show.publishing,
 	})
-	plan, err := publisher.PlanAddition(ctx, cfg.repoStream(s), files)
+	plan, err := publisher.Plan(ctx, cfg.repoStream(s), repo.Change{Add: files})
 	if err != nil {
 		return err
 	}
