@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,9 @@ locked with that passphrase. Keep a copy where the bucket's administrators canno
 			if out == "" || name == "" || email == "" {
 				return usagef("--out, --name and --email are needed: see pkgs keys generate --help")
 			}
-			key, err := keys.Generate(keys.GenerateConfig{Name: name, Email: email, Time: p.now().UTC()})
+			// Publications are dated back by minutes, so that no client holds them to be in the future, and a key cannot
+			// sign anything before it was made.
+			key, err := keys.Generate(keys.GenerateConfig{Name: name, Email: email, Time: p.now().UTC().Add(-time.Hour)})
 			if err != nil {
 				return err
 			}
