@@ -1,12 +1,52 @@
 package apt
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 )
+
+// file is a .deb of which the beginning is in memory. What an index needs stands there in nearly every package, and is
+// read in a dozen small pieces, which would be a dozen system calls.
+type file struct {
+	r    io.ReaderAt
+	size int64
+	head []byte
+}
+
+const headSize = 64 << 10
+
+func openFile(r io.ReaderAt, size int64) (*file, error) {
+	f := &file{r: r, size: size, head: make([]byte, min(max(size, 0), headSize))}
+	if n, err := r.ReadAt(f.head, 0); n < len(f.head) {
+		return nil, fmt.Errorf("read %d of %d bytes: %w", n, size, err)
+	}
+	return f, nil
+}
+
+func (f *file) ReadAt(p []byte, at int64) (int, error) {
+	if at >= 0 && at+int64(len(p)) <= int64(len(f.head)) {
+		return copy(p, f.head[at:]), nil
+	}
+	return f.r.ReadAt(p, at)
+}
+
+// digest hashes the whole file.
+func (f *file) digest() (string, error) {
+	h := sha256.New()
+	h.Write(f.head)
+	if rest := f.size - int64(len(f.head)); rest > 0 {
+		buffer := make([]byte, min(rest, 256<<10))
+		if n, err := io.CopyBuffer(h, io.NewSectionReader(f.r, int64(len(f.head)), rest), buffer); err != nil || n != rest {
+			return "", fmt.Errorf("read %d of %d bytes: %w", int64(len(f.head))+n, f.size, err)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
 
 // member is one file within a .deb.
 type member struct {

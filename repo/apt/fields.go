@@ -26,35 +26,22 @@ const (
 	dpkgOnly  // a field of dpkg's database of what is installed
 )
 
-func (f form) pattern() *regexp.Regexp {
-	switch f {
-	case packageName:
-		return packageForm
-	case source:
-		return sourceForm
-	case architecture:
-		return architectureForm
-	case word:
-		return wordForm
-	case digits:
-		return digitsForm
-	case yesNo:
-		return yesNoForm
-	case multiArch:
-		return multiArchForm
-	}
-	return nil
+// grammar is a pattern and what it says in words.
+type grammar struct {
+	*regexp.Regexp
+	words string
 }
 
-var (
-	packageForm      = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`)
-	sourceForm       = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}( \([0-9][A-Za-z0-9.+~:-]*\))?$`)
-	architectureForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
-	wordForm         = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+./_-]{0,63}$`)
-	digitsForm       = regexp.MustCompile(`^[0-9]{1,15}$`)
-	yesNoForm        = regexp.MustCompile(`^(yes|no)$`)
-	multiArchForm    = regexp.MustCompile(`^(no|same|foreign|allowed)$`)
-)
+// grammars are those of the forms that a pattern can tell.
+var grammars = map[form]grammar{
+	packageName:  {regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`), "two or more small letters, digits and + - ."},
+	source:       {regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}( \([0-9][A-Za-z0-9.+~:-]*\))?$`), "name or name (version)"},
+	architecture: {regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`), "small letters, digits and -"},
+	word:         {regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+./_-]{0,63}$`), "one word"},
+	digits:       {regexp.MustCompile(`^[0-9]{1,15}$`), "a number"},
+	yesNo:        {regexp.MustCompile(`^(yes|no)$`), "yes or no"},
+	multiArch:    {regexp.MustCompile(`^(no|same|foreign|allowed)$`), "no, same, foreign or allowed"},
+}
 
 // formOf tells what the field called name must look like. A field that this package does not know may say anything:
 // apt and dpkg do not look at it.
@@ -113,8 +100,8 @@ func checkField(f field) error {
 			return fmt.Errorf("field %s: %w", f.name, err)
 		}
 	}
-	if p := kind.pattern(); p != nil && !p.MatchString(f.value) {
-		return fmt.Errorf("field %s: %q is not of the form %s", f.name, shorten(f.value), p)
+	if g, ok := grammars[kind]; ok && !g.MatchString(f.value) {
+		return fmt.Errorf("field %s: %q: expected %s", f.name, shorten(f.value), g.words)
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package apt
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -39,7 +37,11 @@ func ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err er
 	if err := checkFilename(filename); err != nil {
 		return nil, err
 	}
-	m, err := readMembers(r, size)
+	whole, err := openFile(r, size)
+	if err != nil {
+		return nil, err
+	}
+	m, err := readMembers(whole, size)
 	if err != nil {
 		return nil, err
 	}
@@ -54,14 +56,14 @@ func ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err er
 	if err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
-	digest := sha256.New()
-	if _, err := io.CopyBuffer(digest, io.NewSectionReader(r, 0, size), make([]byte, 256<<10)); err != nil {
+	digest, err := whole.digest()
+	if err != nil {
 		return nil, err
 	}
 	fields = append(fields,
 		field{"Filename", filename},
 		field{"Size", strconv.FormatInt(size, 10)},
-		field{"SHA256", hex.EncodeToString(digest.Sum(nil))})
+		field{"SHA256", digest})
 	return newPackage(fields, writeStanza(fields)), nil
 }
 

@@ -3,7 +3,7 @@ package apt
 import (
 	"bytes"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -109,6 +109,9 @@ func isFieldName(s string) bool {
 
 // capitals writes a field's name as dpkg does: each word with a capital, apart from three that grew otherwise.
 func capitals(name string) string {
+	if stanzaOrder[name] > 0 {
+		return name // as most are
+	}
 	words := strings.Split(strings.ToLower(name), "-")
 	for i, w := range words {
 		if w != "" {
@@ -124,28 +127,35 @@ func capitals(name string) string {
 	return name
 }
 
-// stanzaOrder is the order in which dpkg-scanpackages writes the fields of a package. Others follow by name.
-const stanzaOrder = "Package Package-Type Source Version Kernel-Version Built-For-Profiles Auto-Built-Package " +
-	"Architecture Subarchitecture Installer-Menu-Item Build-Essential Essential Protected Origin Bugs Maintainer " +
-	"Installed-Size Pre-Depends Depends Recommends Suggests Enhances Conflicts Breaks Replaces Provides Built-Using " +
-	"Static-Built-Using Filename Size MD5sum SHA1 SHA256 Section Priority Multi-Arch Homepage Description Tag Task "
+// stanzaOrder maps the fields of a package to their places in the order in which dpkg-scanpackages writes them, from 1.
+// Others follow by name.
+var stanzaOrder = numbered("Package", "Package-Type", "Source", "Version", "Kernel-Version", "Built-For-Profiles",
+	"Auto-Built-Package", "Architecture", "Subarchitecture", "Installer-Menu-Item", "Build-Essential", "Essential",
+	"Protected", "Origin", "Bugs", "Maintainer", "Installed-Size", "Pre-Depends", "Depends", "Recommends", "Suggests",
+	"Enhances", "Conflicts", "Breaks", "Replaces", "Provides", "Built-Using", "Static-Built-Using", "Filename", "Size",
+	"MD5sum", "SHA1", "SHA256", "Section", "Priority", "Multi-Arch", "Homepage", "Description", "Tag", "Task")
 
-// rank tells where in a stanza the field called name stands; 0 is unknown.
-func rank(name string) int {
-	if strings.HasPrefix(stanzaOrder, name+" ") {
-		return 1
+func numbered(names ...string) map[string]int {
+	m := make(map[string]int, len(names))
+	for i, name := range names {
+		m[name] = i + 1
 	}
-	return strings.Index(stanzaOrder, " "+name+" ") + 1
+	return m
 }
 
 // writeStanza writes fields in the order of an index.
 func writeStanza(fields []field) []byte {
-	sort.SliceStable(fields, func(i, j int) bool {
-		a, b := rank(fields[i].name), rank(fields[j].name)
-		if a == b {
-			return fields[i].name < fields[j].name
+	slices.SortFunc(fields, func(a, b field) int {
+		x, y := stanzaOrder[a.name], stanzaOrder[b.name]
+		switch {
+		case x == y:
+			return strings.Compare(a.name, b.name)
+		case x == 0:
+			return 1
+		case y == 0:
+			return -1
 		}
-		return b == 0 || a != 0 && a < b
+		return x - y
 	})
 	var b bytes.Buffer
 	for _, f := range fields {

@@ -62,12 +62,12 @@ func (cfg Config) check() error {
 	}
 	for _, f := range []field{{"Suite", cfg.Suite}, {"Codename", cfg.Codename}} {
 		if f.value != "" && !suiteForm.MatchString(f.value) {
-			return fmt.Errorf("field %s: %q is not of the form %s", f.name, shorten(f.value), suiteForm)
+			return fmt.Errorf("field %s: %q: expected one word of letters, digits and + . : / ~ _ -", f.name, shorten(f.value))
 		}
 	}
 	seen := make(map[string]bool)
 	for _, a := range cfg.Architectures {
-		if !architectureForm.MatchString(a) || seen[a] {
+		if !grammars[architecture].MatchString(a) || seen[a] {
 			return fmt.Errorf("field Architectures: %q is no architecture, or there twice", shorten(a))
 		}
 		seen[a] = true

@@ -80,17 +80,18 @@ func (r *record) readTexts(f *file) error {
 
 // check tells whether the texts of the record may stand in an index.
 func (r *record) check() error {
+	const versionWords = "letters, digits and . _ + ~ ^, beginning with a letter or digit"
 	switch v := r.version; {
 	case !nameForm.MatchString(r.name):
-		return fmt.Errorf("name %q is not of the form %s", shorten(r.name), nameForm)
+		return fmt.Errorf("name %q: expected letters, digits and . _ + -", shorten(r.name))
 	case !archForm.MatchString(r.arch):
-		return fmt.Errorf("architecture %q is not of the form %s", shorten(r.arch), archForm)
+		return fmt.Errorf("architecture %q: expected small letters, digits and _", shorten(r.arch))
 	case !checkVersion(v.version):
-		return fmt.Errorf("version %q is not of the form %s", shorten(v.version), versionForm)
+		return fmt.Errorf("version %q: expected %s", shorten(v.version), versionWords)
 	case !checkVersion(v.release):
-		return fmt.Errorf("release %q is not of the form %s", shorten(v.release), versionForm)
+		return fmt.Errorf("release %q: expected %s", shorten(v.release), versionWords)
 	case !checkEpoch(v.epoch):
-		return fmt.Errorf("epoch %q is not of the form %s", shorten(v.epoch), epochForm)
+		return fmt.Errorf("epoch %q: expected a number below 2^32", shorten(v.epoch))
 	}
 	for _, text := range []struct{ name, value string }{
 		{"summary", r.summary}, {"description", r.description}, {"packager", r.packager}, {"url", r.url},

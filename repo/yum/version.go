@@ -12,7 +12,7 @@ import (
 type evr struct{ epoch, version, release string }
 
 var (
-	versionForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~^%{}]*$`)
+	versionForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~^]*$`)
 	epochForm   = regexp.MustCompile(`^(0|[1-9][0-9]{0,9})$`)
 )
 
