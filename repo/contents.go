@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -142,9 +143,10 @@ func only[V any](in, notIn map[string]V) []string {
 func (c Contents) merge(files *Files) (Contents, error) {
 	published := c.digests()
 	merged := Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms)}
-	for name, sha256 := range files.digests() {
-		if old, ok := published[name]; ok && old != sha256 {
-			return c, &ChangedError{Name: name, Published: old, Offered: sha256}
+	offered := files.digests()
+	for _, name := range slices.Sorted(maps.Keys(offered)) {
+		if old, ok := published[name]; ok && old != offered[name] {
+			return c, &ChangedError{Name: name, Published: old, Offered: offered[name]}
 		}
 	}
 	for _, p := range files.Debs {
