@@ -64,7 +64,8 @@ var debFiles = []struct{ name, mode string }{
 	{"/etc/default/kubelet", "-rw-r--r--"},
 	{"/opt/cni/bin/host-local", "-rwxr-xr-x"},
 	{"/opt/cni/bin/loopback", "-rwxr-xr-x"},
-	{"/usr/share/doc/kubelet/LICENSE", "-rw-r--r--"},
+	{"/usr/share/doc/kubelet/README.md", "-rw-r--r--"},
+	{"/usr/share/doc/kubelet/copyright", "-rw-r--r--"},
 }
 
 // debFolders must be there, whatever their permissions.
@@ -188,7 +189,7 @@ func testAptDamage(t *testing.T, p *published, client aptClient) {
 	}
 	for _, d := range aptDamages {
 		t.Run(d.name, func(t *testing.T) {
-			s.serve(p, d.make(t, p))
+			s.serve(p, d.makeFor(t, p))
 			out, err := attempt()
 			if err == nil {
 				t.Errorf("apt took a stream with damage to %s:\n%s", d.name, out)

@@ -11,12 +11,11 @@ import (
 var (
 	lintianAccepts = map[string]string{
 		"statically-linked-binary": "upstream links its programs so, and one package is for every release of Debian",
-		"no-changelog":             "Debian's own packages have one; ours would only repeat the release notes' address",
 	}
 	rpmlintAccepts = map[string]string{
 		"statically-linked-binary": "upstream links its programs so, and one package is for every distribution",
 		"dir-or-file-in-opt":       "container runtimes look for network plugins in /opt/cni/bin",
-		"no-changelogname-tag":     "a changelog would only repeat the release notes' address",
+		"no-dependency-on":         "rpmlint takes kubernetes-cni for the translations of something into a language called cni",
 		"unknown-key":              "rpmlint asks this machine's rpm, which does not have the key; testSignatures asks one that has",
 		"no-group-tag":             "distributions gave groups up years ago",
 	}
