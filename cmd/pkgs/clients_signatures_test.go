@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// testSignatures gives every signature in the bucket, those of snapshots and of stored copies included, to the programs
+// testSignatures gives every signature in the bucket, those of snapshots included, to the programs
 // that apt, dnf and zypper ask.
 func testSignatures(t *testing.T, p *published) {
 	dir := t.TempDir()
