@@ -27,14 +27,14 @@ type Installed struct {
 const (
 	maxInstalled  = 1_000_000 // files
 	maxPathBytes  = 64 << 20  // all their names together
-	dataAllowance = 64 << 20  // bytes that even the smallest package may unpack to
+	dataAllowance = 32 << 20  // bytes that even the smallest package may unpack to
 	dataRatio     = 50        // and how many more for each packed byte
 )
 
 // ReadContents lists what the .deb of size bytes that r holds would install, in the order of its data.tar, without the
 // root directory. Unlike ReadPackage it unpacks everything, which takes seconds for a large package. The error, an *Error
 // with filename, says why a package is refused: for devices, FIFOs, paths that are relative, dotted or there twice, and
-// data that unpacks to more than 64 MiB and 50 times its packed size.
+// data that unpacks to more than 32 MiB and 50 times its packed size.
 func ReadContents(r io.ReaderAt, size int64, filename string) (list []Installed, err error) {
 	defer refuse(filename, &err)
 	m, err := readMembers(r, size)

@@ -63,7 +63,7 @@ func TestXZ(t *testing.T) {
 
 func TestRefusedContents(t *testing.T) {
 	tarball := func(headers ...tar.Header) part { return part{"data.tar", tarOf(headers)} }
-	zeros := make([]byte, 80<<20)
+	zeros := make([]byte, 48<<20)
 	for name, c := range map[string]struct {
 		data part
 		want string

@@ -16,7 +16,7 @@ import (
 
 // patience is how long anything may take in a test. Nothing takes longer than two seconds by itself; the rest is for the
 // race detector and busy machines.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 func TestRefused(t *testing.T) {
 	version, data := part{"debian-binary", []byte("2.0\n")}, part{"data.tar", tarOf(nil)}
@@ -30,7 +30,7 @@ func TestRefused(t *testing.T) {
 		return deb(part{"control.tar", tarOf(headers, contents...)}, data)
 	}
 	file := part{"./control", []byte(plainControl)}
-	bomb := bytes.Repeat([]byte{0}, 64<<20)
+	bomb := make([]byte, maxControlTar+1<<20)
 	for name, c := range map[string]struct {
 		data []byte
 		want string

@@ -13,7 +13,7 @@ import (
 
 // patience is how long anything may take in a test. Nothing takes longer than two seconds by itself; the rest is for the
 // race detector and busy machines.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 func TestRefused(t *testing.T) {
 	good := forge()
