@@ -1,15 +1,182 @@
 package build
 
-import "testing"
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
 
 func TestDefault(t *testing.T) {
-	all, err := Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"cri-tools", "kubeadm", "kubectl", "kubelet", "kubernetes-cni"} {
+	all := defaults(t)
+	for _, name := range packages {
 		if all[name] == nil {
 			t.Errorf("no %s", name)
 		}
 	}
+	if len(all) != len(packages) {
+		t.Errorf("got %d packages", len(all))
+	}
+}
+
+// head is a definition without its files.
+const head = `name: tool
+source: upstream
+versions: ">=1.0.0"
+summary: A tool for tests
+description: It does nothing.
+section: admin
+homepage: https://example.org
+upstream: https://example.org/source
+license: MIT
+copyright: 2026 Nobody
+maintainer: Nobody <nobody@example.org>
+`
+
+const files = "files:\n  - {path: /usr/bin/tool, from: tool, binary: true}\n"
+
+func folder(definition string) fstest.MapFS {
+	return fstest.MapFS{
+		"tool/package.yaml":    {Data: []byte(definition)},
+		"tool/tool.service":    {Data: []byte("[Service]\nExecStart=/usr/bin/tool\n")},
+		"licenses/MIT.txt":     {Data: []byte("Do what you want.\n\nBut say who wrote it.\n")},
+		".git/config":          {Data: []byte("x")},
+		"README.md":            {Data: []byte("x")},
+		"tool/large":           {Data: make([]byte, maxLocal+1)},
+		"tool/folder/nested":   {Data: []byte("nested")},
+		"licenses/unused/deep": {Data: []byte("x")},
+	}
+}
+
+func TestLoad(t *testing.T) {
+	all, err := Load(folder(head + `vendor: Somebody
+words:
+  etc: {deb: /etc/default, rpm: /etc/sysconfig}
+requires:
+  - {name: a, at-least: 1.0.0}
+  - {name: b, versions: "<2.0.0"}
+  - {name: b, at-least: "2", versions: ">=2.0.0"}
+  - {deb: c, rpm: d}
+  - {rpm: c}
+recommends: [{name: a}]
+suggests: [{deb: e}]
+conflicts: [{name: f}]
+units: [{name: tool.service, on-upgrade: try-restart}]
+files:
+  - {path: /usr/bin/tool, from: "bin/{arch}/tool", binary: true}
+  - {path: /usr/libexec/tool/one, from: "bundle.{version}.tar.gz", member: bin/one, mode: "0700"}
+  - {path: "/usr/share/{package}/{member}", from: bundle.tgz, member: "*", except: [README*]}
+  - {path: /usr/lib/systemd/system/tool.service, local: tool.service}
+  - {path: "{etc}/tool", local: folder/nested, config: true, template: true}
+  - {path: /usr/bin/alias, link: tool}
+  - {path: /var/lib/tool, directory: true, mode: "0750", formats: [rpm]}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := all["tool"]
+	if d == nil || d.Files[0].mode() != 0o755 || d.Files[1].mode() != 0o700 || d.Files[2].mode() != 0o644 || d.Files[6].in(Deb) || !d.Files[6].in(Rpm) {
+		t.Errorf("got %+v", d)
+	}
+	if want := "\nLicense: MIT\n Do what you want.\n .\n But say who wrote it.\n"; !strings.HasSuffix(d.copyright(), want) {
+		t.Errorf("got %s", d.copyright())
+	}
+}
+
+// Each case is a definition behind the head and what its error must say.
+func TestLoadErrors(t *testing.T) {
+	with := func(s string) string { return head + files + s }
+	file := func(s string) string { return head + "files:\n  - {" + s + "}\n" }
+	for _, c := range []struct{ definition, want string }{
+		{"", "tool/package.yaml:1:1: the file is empty"},
+		{with("foo: bar\n"), `tool/package.yaml:14:1: unknown key "foo": expected one of conflicts, copyright, `},
+		{strings.Replace(with(""), "name: tool", "name: other", 1), `tool/package.yaml:1:1: the package is called "other", its folder "tool"`},
+		{strings.Replace(with(""), "MIT", "BSD", 1), "license: open licenses/BSD.txt: file does not exist"},
+		{strings.Replace(with(""), ">=1.0.0", "1.0", 1), `tool/package.yaml:3:11: versions: range "1.0"`},
+		{strings.Replace(with(""), "Nobody <nobody@example.org>", "nobody", 1), "Maintainer"},
+		{strings.Replace(with(""), "https://example.org\n", "example\n", 1), "Homepage"},
+		{strings.Replace(with(""), "section: admin", "section: Admin!", 1), "Section"},
+		{head, `missing key "files"`},
+		{with("requires: [{name: a}, {name: a}]\n"), "tool/package.yaml:14:23: a stands here again for versions of any kind: those of line 14 (of any kind) overlap"},
+		{with("requires:\n- {name: a, versions: \">=1.0.0\"}\n- {deb: a, versions: \"=1.5.0\"}\n"), "tool/package.yaml:16:3: a stands here again for versions =1.5.0: those of line 15 (>=1.0.0) overlap"},
+		{with("requires: [{at-least: \"1\"}]\n"), "14:12: expected either name, or deb or rpm or both"},
+		{with("requires: [{name: a, deb: b}]\n"), "expected either name, or deb or rpm or both"},
+		{with("requires: [{name: a, at-least: v1}]\n"), `at-least: "v1" is not a version`},
+		{with("requires: [{name: a, at-least: \"1:2\"}]\n"), `at-least: "1:2" is not a version`},
+		{with("requires: [{name: \"a b\"}]\n"), "Depends"},
+		{with("requires: [{deb: \"<!x>\"}]\n"), "Depends"},
+		{with("units: [{name: tool}]\n"), `"tool" is not the name of a systemd unit`},
+		{with("units: [{name: tool.service}]\n"), "the deb has no file /usr/lib/systemd/system/tool.service"},
+		{with("units: [{name: \"$(x).service\"}]\n"), "is not the name of a systemd unit"},
+		{with("units: [{name: a.service, on-upgrade: stop}]\n"), `on-upgrade: unknown action "stop": expected keep or try-restart`},
+		{with("words: {Etc: {deb: a, rpm: b}}\n"), `words: "Etc" cannot be a placeholder`},
+		{with("words: {arch: {deb: a, rpm: b}}\n"), `words: "arch" cannot be a placeholder`},
+		{with("words: {etc: {deb: a}}\n"), `missing key "rpm"`},
+		{file("path: /a"), "/a: expected one of local, from, link and directory"},
+		{file("path: /a, link: b, directory: true"), "/a: expected one of local, from, link and directory"},
+		{file("path: /a, from: b.tgz"), "b.tgz is an archive: expected a member"},
+		{file("path: /a, from: b, member: c"), "member and except are for files from a .tar.gz or .tgz"},
+		{file("path: /a, from: b.tgz, member: \"[\""), `"[" is not a pattern`},
+		{file("path: /a, local: tool.service, binary: true"), "only files from a release can be binaries"},
+		{file("path: /a, link: b, gzip: true"), "template and gzip are for local files"},
+		{file("path: /a, directory: true, config: true"), "config, doc and license are for files"},
+		{file("path: a, link: b"), `"a" is not a plain absolute path`},
+		{file("path: /a/../b, link: b"), `"/a/../b" is not a plain absolute path`},
+		{file("path: \"/{foo}\", link: b"), "unknown placeholder {foo}"},
+		{file("path: \"/{member}\", link: b"), "unknown placeholder {member}"},
+		{file("path: /a, link: b, formats: [apk]"), `formats[0]: unknown format "apk": expected deb or rpm`},
+		{file("path: /a, link: b, mode: 755"), `mode: "755" is not a mode`},
+		{file("path: /a, link: b, mode: \"4755\""), `mode: "4755" is not a mode`},
+		{file("path: /a, local: ../licenses/MIT.txt"), "is not the name of a file beside package.yaml"},
+		{file("path: /a, local: package.yaml"), "is not the name of a file beside package.yaml"},
+		{file("path: /a, local: missing"), "local: open tool/missing: file does not exist"},
+		{file("path: /a, local: folder"), "local: tool/folder is not a file"},
+		{file("path: /a, local: large"), "tool/large is too large"},
+	} {
+		_, err := Load(folder(c.definition))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s\ngot %v, want %s", strings.TrimPrefix(c.definition, head), err, c.want)
+		}
+	}
+	if _, err := Load(fstest.MapFS{}); err == nil || !strings.Contains(err.Error(), "no package definitions") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Load(fstest.MapFS{"tool/x": {}}); err == nil || !strings.Contains(err.Error(), "tool/package.yaml") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The mistakes of several packages are reported at once.
+func TestLoadManyErrors(t *testing.T) {
+	all := folder(head)
+	maps.Copy(all, fstest.MapFS{"other/package.yaml": {Data: []byte("name: [1]\n")}})
+	_, err := Load(all)
+	for _, want := range []string{"tool/package.yaml:1:1: missing key \"files\"", "other/package.yaml:1:7: name: found a list"} {
+		if !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%v\ndoes not say %s", err, want)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add([]byte(head + files))
+	for _, name := range packages {
+		data, err := embedded.ReadFile("definitions/" + name + "/package.yaml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		all, err := Load(folder(string(data)))
+		if err != nil {
+			return
+		}
+		// What loads can be described in both formats.
+		p := &prepared{definition: all["tool"], request: sampleRequest("tool"), date: released}
+		if p.debMeta().Check() != nil || p.rpmMeta().Check() != nil {
+			t.Errorf("%q loads, but makes no package", data)
+		}
+	})
 }

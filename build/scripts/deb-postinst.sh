@@ -11,7 +11,7 @@ configure | abort-upgrade | abort-deconfigure | abort-remove)
 		deb-systemd-helper update-state {{.Name}} >/dev/null || true
 	fi
 {{- end}}
-	if [ -d /run/systemd/system ]; then
+	if [ -z "$DPKG_ROOT" ] && [ -d /run/systemd/system ]; then
 		systemctl --system daemon-reload >/dev/null || true
 {{- range .}}{{if eq .OnUpgrade "try-restart"}}
 		if [ -n "$2" ]; then

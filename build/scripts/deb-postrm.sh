@@ -7,7 +7,7 @@ remove | purge)
 	if command -v deb-systemd-helper >/dev/null; then
 		deb-systemd-helper purge{{range .}} {{.Name}}{{end}} >/dev/null || true
 	fi
-	if [ -d /run/systemd/system ]; then
+	if [ -z "$DPKG_ROOT" ] && [ -d /run/systemd/system ]; then
 		systemctl --system daemon-reload >/dev/null || true
 	fi
 	;;

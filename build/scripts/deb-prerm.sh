@@ -1,6 +1,6 @@
 #!/bin/sh
 set -e
 
-if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+if [ "$1" = remove ] && [ -z "$DPKG_ROOT" ] && [ -d /run/systemd/system ]; then
 	deb-systemd-invoke stop{{range .}} {{.Name}}{{end}} >/dev/null || true
 fi

@@ -218,10 +218,13 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, name string) {
 	if _, ok := pairs(n); !ok {
 		return
 	}
-	for _, name := range names {
-		if known[name].required && !seen[name] {
-			d.errorf(n, "missing key %q", name)
-		}
+	missing := slices.DeleteFunc(names, func(name string) bool { return !known[name].required || seen[name] })
+	switch len(missing) {
+	case 0:
+	case 1:
+		d.errorf(n, "missing key %q", missing[0])
+	default:
+		d.errorf(n, "missing keys %s", strings.Join(missing, ", "))
 	}
 }
 
