@@ -35,6 +35,8 @@ type Plan struct {
 
 	base *State
 	head Head
+	// have are the immutable objects that are known to be in the bucket.
+	have map[string]bool
 	// finish and project are the pointers to project before and after the commit.
 	finish, project []Pointer
 }

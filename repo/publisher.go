@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"path"
-	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo/bucket"
@@ -97,7 +99,10 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		Stream: stream.Name, Bucket: p.Bucket.String(),
 		Serial: state.Head.Serial, From: state.Head.Serial, Time: state.Head.Time,
 		Added: []string{}, Removed: []string{}, Kept: len(state.Manifest.packages()),
-		Writes: []Write{}, base: state, head: state.Head,
+		Writes: []Write{}, base: state, head: state.Head, have: map[string]bool{},
+	}
+	for _, o := range state.Manifest.Objects {
+		plan.have[o.Name] = true
 	}
 	if plan.finish, err = p.unfinished(ctx, state); err != nil {
 		return nil, err
@@ -128,6 +133,9 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		if after, err = live(ctx, p.Bucket, &State{Head: state.Head, Manifest: *earlier, Generation: state.Generation}, p.Keyring, now); err != nil {
 			return nil, err
 		}
+		if err := p.stillThere(ctx, plan, earlier.Objects); err != nil {
+			return nil, err
+		}
 	}
 	if after, err = after.without(change.Yank); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream.Name, err)
@@ -152,6 +160,35 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	}
 	plan.Reason = cmp.Or(change.Reason, "new packages")
 	return plan, p.assemble(plan, &stream, after, files, change.Resign, now)
+}
+
+// stillThere finds which objects of an earlier publication the bucket still has, so that they need not be written again.
+func (p *Publisher) stillThere(ctx context.Context, plan *Plan, objects []Object) error {
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(p.Parallel)
+	for _, o := range objects {
+		if plan.have[o.Name] {
+			continue
+		}
+		group.Go(func() error {
+			info, err := p.Bucket.Stat(ctx, o.Name)
+			if errors.Is(err, bucket.ErrNotExist) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if info.Size != o.Size {
+				return fmt.Errorf("%s has %d bytes, and was published with %d: it was altered", o.Name, info.Size, o.Size)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			plan.have[o.Name] = true
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // publishedIn tells whether every file is an object of the live snapshot, with the same digest.
@@ -211,111 +248,4 @@ func checkRpmSignature(file string, trusted *keys.Keyring, now time.Time) error 
 	}
 	_, err = sign.VerifyBinary(signature.Header, signature.Packet, trusted, now)
 	return err
-}
-
-// assemble completes a plan that makes contents the content of the stream.
-func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, files *Files, resign bool, now time.Time) error {
-	if p.Signer == nil {
-		return fmt.Errorf("stream %s: there is something to publish, and no signing key to sign its index with", stream.Name)
-	}
-	old := plan.base
-	at := now.Add(-backdate).Truncate(time.Second)
-	if !at.After(old.Head.Time) {
-		at = old.Head.Time.Add(time.Second)
-	}
-	if at.After(now) {
-		return fmt.Errorf("stream %s: was last published at %s, which is in the future: check this machine's clock", stream.Name, old.Head.Time.Format(time.RFC3339))
-	}
-	with := edition{signer: p.Signer, keyring: p.Keyring, at: at, validUntil: at.Add(p.Validity), url: p.URL}
-
-	s := &snapshot{content: map[string]bucket.Content{}}
-	s.manifest = Manifest{Stream: stream.Name, Serial: old.Head.Serial + 1, Time: at, Previous: old.Head.Manifest}
-	s.manifest.Record = Record{By: p.By, Reason: plan.Reason, Config: p.ConfigDigest, Added: plan.Added, Removed: plan.Removed}
-	for _, key := range p.Signer.Keyring().Keys() {
-		s.manifest.Record.Keys = append(s.manifest.Record.Keys, key.Fingerprint)
-	}
-	for _, deb := range contents.Debs {
-		s.list(stream.Name.Deb(deb.Filename), deb.Size, deb.SHA256)
-	}
-	for _, rpm := range contents.Rpms {
-		s.list(stream.Name.Rpm(rpm.Href), rpm.Size, rpm.SHA256)
-	}
-	var fresh []string
-	for _, half := range []string{"deb", "rpm"} {
-		changed := func(name string) bool { return strings.HasPrefix(name, half+"/") }
-		if !old.Exists() || resign || slices.ContainsFunc(plan.Added, changed) || slices.ContainsFunc(plan.Removed, changed) {
-			fresh = append(fresh, half)
-		} else {
-			s.carry(&old.Manifest, half)
-		}
-	}
-	// The pointers that change come last, so that the last of all tells whether a publication was finished.
-	for _, half := range fresh {
-		index := s.debIndex
-		if half == "rpm" {
-			index = s.rpmIndex
-		}
-		if err := index(stream, contents, with); err != nil {
-			return err
-		}
-	}
-	slices.SortFunc(s.manifest.Objects, func(a, b Object) int { return cmp.Compare(a.Name, b.Name) })
-	s.manifest.Objects = slices.CompactFunc(s.manifest.Objects, func(a, b Object) bool { return a == b })
-
-	manifest, err := encodeJSON(s.manifest)
-	if err != nil {
-		return err
-	}
-	plan.Serial, plan.Time = s.manifest.Serial, at
-	plan.head = Head{Stream: stream.Name, Serial: plan.Serial, Time: at, Manifest: digest(manifest)}
-	head, err := encodeJSON(plan.head)
-	if err != nil {
-		return err
-	}
-	plan.list(s, files, text(manifest), text(head))
-	return nil
-}
-
-// list fills in what a plan writes: the objects that the live snapshot does not have, the manifest, HEAD, and the
-// pointers that change.
-func (p *Plan) list(s *snapshot, files *Files, manifest, head bucket.Content) {
-	have := map[string]bool{}
-	for _, o := range p.base.Manifest.Objects {
-		have[o.Name] = true
-	}
-	write := func(name string, c bucket.Content) {
-		p.Writes = append(p.Writes, Write{Object{name, layout.ClassOf(name), c.Size, c.SHA256}, c})
-	}
-	for _, class := range []layout.Class{layout.Package, layout.Hashed} {
-		for _, o := range s.manifest.Objects {
-			if o.Class != class || have[o.Name] {
-				continue
-			}
-			c, ok := s.content[o.Name]
-			if !ok {
-				c = files.content(strings.TrimPrefix(o.Name, string(p.Stream)+"/"), o)
-			}
-			write(o.Name, c)
-		}
-	}
-	write(p.Stream.Manifest(p.Serial, manifest.SHA256), manifest)
-	write(p.Stream.Head(), head)
-	for _, pointer := range s.manifest.Pointers {
-		if old, ok := p.base.Manifest.pointer(pointer.Name); ok && old.SHA256 == pointer.SHA256 {
-			continue
-		}
-		p.project = append(p.project, pointer)
-		c := text([]byte(pointer.Data))
-		if pointer.Copy != "" {
-			c = s.content[pointer.Copy]
-		}
-		write(pointer.Name, c)
-	}
-}
-
-// inHalf tells whether an object belongs to the apt repository of a stream, half "deb", or to the yum one, half "rpm",
-// which has its snapshots beside it.
-func inHalf(stream layout.Stream, half, name string) bool {
-	rest := strings.TrimPrefix(name, string(stream)+"/")
-	return strings.HasPrefix(rest, half+"/") || strings.HasPrefix(rest, half+"-snapshots/")
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"strings"
 	"time"
 
@@ -101,6 +102,27 @@ func (s *State) Exists() bool { return s.Generation != "" }
 func (s *State) Has(name string) bool {
 	_, ok := s.Manifest.object(string(s.Manifest.Stream) + "/" + name)
 	return ok
+}
+
+// Find resolves what a person calls packages to their names in the live index, relative to the stream: such a name itself,
+// or package=version, which stands for the package's files in both formats and for every architecture. The revision counts
+// as part of the version.
+func (s *State) Find(wanted []string) ([]string, error) {
+	found := []string{}
+	for _, w := range wanted {
+		before := len(found)
+		name, version, ok := strings.Cut(w, "=")
+		for _, p := range s.Manifest.packages() {
+			base := path.Base(p)
+			if p == w || ok && (strings.HasPrefix(base, name+"_"+version+"_") || strings.HasPrefix(base, name+"-"+version+".")) {
+				found = append(found, p)
+			}
+		}
+		if len(found) == before {
+			return nil, fmt.Errorf("there is no package %s in the index of %s: name one as kubelet=1.35.0-1.1", w, s.Head.Stream)
+		}
+	}
+	return found, nil
 }
 
 // packages are the names of the packages in the index, relative to the stream, in order.

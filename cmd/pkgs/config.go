@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/url"
 	"os"
@@ -41,8 +42,8 @@ type config struct {
 	Sources map[string]sourceConfig `yaml:"sources"`
 	Streams []streamConfig          `yaml:"streams"`
 
-	file     string
-	validity time.Duration
+	file, digest string // digest is the SHA-256 of the file
+	validity     time.Duration
 }
 
 type signingConfig struct {
@@ -79,7 +80,7 @@ func readConfig(file string) (*config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := &config{file: file}
+	cfg := &config{file: file, digest: fmt.Sprintf("%x", sha256.Sum256(data))}
 	if err := strict.Decode(file, data, cfg); err != nil {
 		return nil, usageError{err}
 	}

@@ -83,7 +83,7 @@ func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *st
 	if _, err := p.build(ctx, cfg, signing, requests, work); err != nil {
 		return err
 	}
-	return p.publish(ctx, cfg, signing, b, s, work, confirm)
+	return p.publishFiles(ctx, cfg, signing, b, s, work, confirm)
 }
 
 // requests lists the packages of a stream to build for a version. Packages of a fixed version that the stream has
@@ -165,19 +165,24 @@ func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, 
 	return build.Build(ctx, c, requests)
 }
 
-// publish plans to add the packages in dir to a stream, prints the plan and, if confirmed, executes and verifies it.
-func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, dir string, confirm bool) error {
+// publishFiles publishes the packages in dir to a stream.
+func (p *program) publishFiles(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, dir string, confirm bool) error {
 	files, err := repo.ReadFiles(ctx, dir)
 	if err != nil {
 		return err
 	}
+	return p.publish(ctx, cfg, signing, b, s, repo.Change{Add: files}, confirm)
+}
+
+// publish plans a change of a stream, prints the plan and, if confirmed, executes it and verifies the result.
+func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, confirm bool) error {
 	show := p.progress("publish")
 	defer show.done()
 	publisher := repo.NewPublisher(repo.Config{
 		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Validity: cfg.validity, Now: p.now, Log: p.log,
-		Progress: show.publishing,
+		By: p.publisher(), ConfigDigest: cfg.digest, Progress: show.publishing,
 	})
-	plan, err := publisher.Plan(ctx, cfg.repoStream(s), repo.Change{Add: files})
+	plan, err := publisher.Plan(ctx, cfg.repoStream(s), change)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ var floors = []string{
 	"build",
 	"build/deb", "build/rpm",
 	"build/payload",
+	"build/payload/lzma2",
 	"build/release",
 	"build/strict",
 	"repo/bucket",

@@ -122,7 +122,7 @@ damaged or not what its signature says; 5 somebody else published the stream fir
 	flags.StringVarP(&p.output, "output", "o", "text", "what to print: text or json")
 	flags.StringVar(&p.logLevel, "log-level", "warn", "what to log: debug, info, warn or error")
 	flags.StringVar(&p.passphrase, "passphrase-file", "", "`file` with the passphrase of the signing key; without it a locked key asks on the terminal")
-	root.AddCommand(newCut(p), newBuild(p), newIndex(p), newPublish(p), newVerify(p), newServe(p), newKeys(p))
+	root.AddCommand(newCut(p), newBuild(p), newIndex(p), newPublish(p), newVerify(p), newHistory(p), newDiff(p), newRollback(p), newYank(p), newServe(p), newKeys(p))
 	return root
 }
 

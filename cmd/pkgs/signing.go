@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"strconv"
 	"strings"
 	"time"
@@ -79,6 +80,21 @@ func (p *program) readPassphrase(key string) ([]byte, error) {
 	fmt.Fprintf(p.stderr, "passphrase of %s: ", key)
 	defer fmt.Fprintln(p.stderr)
 	return term.ReadPassword(in)
+}
+
+// publisher is who publishes, for the record: what PKGS_PUBLISHER says, or else the user on this machine.
+func (p *program) publisher() string {
+	if by := p.getenv("PKGS_PUBLISHER"); by != "" {
+		return by
+	}
+	name, host := p.getenv("USER"), "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return name + "@" + host
 }
 
 // sourceDate reads SOURCE_DATE_EPOCH, seconds since 1970 (https://reproducible-builds.org/specs/source-date-epoch/).

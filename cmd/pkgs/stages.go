@@ -137,5 +137,5 @@ func (p *program) publishDir(cmd *cobra.Command, cfg *config, dir, stream, addre
 	if err != nil {
 		return err
 	}
-	return p.publish(cmd.Context(), cfg, signing, b, target, dir, confirm)
+	return p.publishFiles(cmd.Context(), cfg, signing, b, target, dir, confirm)
 }
