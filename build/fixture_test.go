@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
+	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -27,39 +29,45 @@ var architectures = []string{"amd64", "arm64", "ppc64le", "s390x"}
 // released is the date of the releases that tests make.
 var released = time.Date(2025, 9, 10, 11, 12, 13, 0, time.UTC)
 
-// programs has a small static program for every architecture, built once for all tests.
-var programs = sync.OnceValues(func() (map[string][]byte, error) {
-	dir, err := os.MkdirTemp("", "build-test")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	source := "package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"a stand-in\\n\") }\n"
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
-		return nil, err
-	}
-	all := map[string][]byte{}
-	for _, arch := range architectures {
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", arch, "main.go")
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0", "GO111MODULE=off", "GOFLAGS=")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%w\n%s", err, out)
-		}
-		if all[arch], err = os.ReadFile(filepath.Join(dir, arch)); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
-})
-
+// program is a small static Go program for an architecture, stripped.
 func program(t testing.TB, arch string) []byte {
 	t.Helper()
-	all, err := programs()
+	dir := t.TempDir()
+	source := "package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"a stand-in\\n\") }\n"
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "program", "main.go")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0", "GO111MODULE=off", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "program"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all[arch]
+	return data
+}
+
+// tiny is the least that is a static executable for an architecture: headers alone. Most tests need no more.
+func tiny(t testing.TB, arch string) []byte {
+	t.Helper()
+	machine := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "ppc64le": elf.EM_PPC64, "s390x": elf.EM_S390}[arch]
+	var order binary.ByteOrder = binary.LittleEndian
+	data := elf.ELFDATA2LSB
+	if arch == "s390x" {
+		order, data = binary.BigEndian, elf.ELFDATA2MSB
+	}
+	var b bytes.Buffer
+	err := binary.Write(&b, order, elf.Header64{
+		Ident: [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(data), byte(elf.EV_CURRENT)},
+		Type:  uint16(elf.ET_EXEC), Machine: uint16(machine), Version: 1, Ehsize: 64, Phentsize: 56, Shentsize: 64,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // dynamic is a program of this system that needs the C library, as the kubelet does.
@@ -97,30 +105,29 @@ func tarball(t testing.TB, files map[string][]byte) []byte {
 // plugins are some of those that are in the tarball of the CNI project.
 var plugins = []string{"bridge", "host-local", "loopback"}
 
-// kubernetes makes a release of everything for all architectures, in the three layouts of upstream. The kubelet for this
-// machine is a dynamic binary, all else is static.
-func kubernetes(t testing.TB, versions ...string) string {
+// kubernetes makes a release of everything for all architectures, in the three layouts of upstream, of tiny executables.
+func kubernetes(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, v := range versions {
-		for _, arch := range architectures {
-			p := program(t, arch)
-			for _, name := range []string{"kubeadm", "kubelet", "kubectl"} {
-				data := p
-				if name == "kubelet" && arch == runtime.GOARCH {
-					data = dynamic(t)
-				}
-				put(t, dir, v+"/bin/linux/"+arch+"/"+name, data)
-			}
-			put(t, dir, v+"/crictl-"+v+"-linux-"+arch+".tar.gz", tarball(t, map[string][]byte{"crictl": p}))
-			members := map[string][]byte{"LICENSE": []byte("a license"), "README.md": []byte("read me")}
-			for _, name := range plugins {
-				members[name] = append(slices.Clone(p), name...) // rpmlint minds files that are the same
-			}
-			put(t, dir, v+"/cni-plugins-linux-"+arch+"-"+v+".tgz", tarball(t, members))
-		}
+	for _, arch := range architectures {
+		fill(t, dir, arch, tiny(t, arch), tiny(t, arch))
 	}
 	return dir
+}
+
+// fill puts everything for one architecture into a release: kubelet as it is, and all other programs alike.
+func fill(t testing.TB, dir, arch string, kubelet, other []byte) {
+	t.Helper()
+	const v = "v1.34.1"
+	put(t, dir, v+"/bin/linux/"+arch+"/kubelet", kubelet)
+	put(t, dir, v+"/bin/linux/"+arch+"/kubeadm", other)
+	put(t, dir, v+"/bin/linux/"+arch+"/kubectl", other)
+	put(t, dir, v+"/crictl-"+v+"-linux-"+arch+".tar.gz", tarball(t, map[string][]byte{"crictl": other}))
+	members := map[string][]byte{"LICENSE": []byte("a license"), "README.md": []byte("read me")}
+	for _, name := range plugins {
+		members[name] = append(slices.Clone(other), name...) // rpmlint minds files that are the same
+	}
+	put(t, dir, v+"/cni-plugins-linux-"+arch+"-"+v+".tgz", tarball(t, members))
 }
 
 // put writes a file of a release and its checksum.
@@ -190,7 +197,8 @@ func run(t testing.TB, debianPackage, name string, args ...string) string {
 	return string(out)
 }
 
-// builtOnce is what the tests that only look at packages share: all five for two architectures.
+// builtOnce is what the tests that only look at packages share: all five for all architectures. Those for this machine are of
+// real programs, the kubelet a dynamic one.
 type builtOnce struct {
 	once sync.Once
 	dir  string
@@ -213,10 +221,12 @@ func built(t *testing.T) []Package {
 		if shared.dir, err = os.MkdirTemp("", "build-test"); err != nil {
 			t.Fatal(err)
 		}
-		c := config(t, kubernetes(t, "v1.34.1"))
+		dir := kubernetes(t)
+		fill(t, dir, runtime.GOARCH, dynamic(t), program(t, runtime.GOARCH))
+		c := config(t, dir)
 		c.OutDir = shared.dir
 		var requests []Request
-		for _, arch := range []string{runtime.GOARCH, "s390x"} {
+		for _, arch := range architectures {
 			for _, name := range packages {
 				requests = append(requests, request(t, name, "v1.34.1", arch))
 			}

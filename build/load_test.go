@@ -54,14 +54,14 @@ func TestLoad(t *testing.T) {
 words:
   etc: {deb: /etc/default, rpm: /etc/sysconfig}
 requires:
-  - {name: a, at-least: 1.0.0}
-  - {name: b, versions: "<2.0.0"}
-  - {name: b, at-least: "2", versions: ">=2.0.0"}
-  - {deb: c, rpm: d}
-  - {rpm: c}
-recommends: [{name: a}]
-suggests: [{deb: e}]
-conflicts: [{name: f}]
+  - {name: liba, at-least: 1.0.0}
+  - {name: libb, versions: "<2.0.0"}
+  - {name: libb, at-least: "2", versions: ">=2.0.0"}
+  - {deb: libc, rpm: libd}
+  - {rpm: libc}
+recommends: [{name: liba}]
+suggests: [{deb: libe}]
+conflicts: [{name: libf}]
 units: [{name: tool.service, on-upgrade: try-restart}]
 files:
   - {path: /usr/bin/tool, from: "bin/{arch}/tool", binary: true}
