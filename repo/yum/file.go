@@ -56,9 +56,12 @@ type file struct {
 	size            int64
 }
 
+// What rpm checks of the lead: its magic number, its version, which is 3 for format 4, too, and the kind of signature.
 const (
-	leadMagic = "\xed\xab\xee\xdb"
-	leadSize  = 96
+	leadMagic     = "\xed\xab\xee\xdb"
+	leadSize      = 96
+	leadVersion   = 3
+	leadSignature = 5 // a signature header
 )
 
 // readFile takes a package of size bytes apart and checks its main header against the digest in its signature header.
@@ -70,16 +73,16 @@ func readFile(r io.ReaderAt, size int64) (*file, error) {
 		}
 		return nil, errors.New("not an rpm package: it is too short")
 	}
-	if string(lead[:4]) != leadMagic || lead[4] != 3 {
+	if string(lead[:4]) != leadMagic || lead[4] != leadVersion || lead[78] != 0 || lead[79] != leadSignature {
 		return nil, errors.New("not an rpm package: it does not begin as one of format 3 or 4 does")
 	}
 	f := &file{size: size}
 	var err error
-	if f.signature, err = readHeader(r, leadSize, size); err != nil {
+	if f.signature, err = readHeader(r, leadSize, size, regionSignature); err != nil {
 		return nil, fmt.Errorf("signature header: %w", err)
 	}
 	f.start = leadSize + (int64(len(f.signature.raw))+7)&^7
-	if f.main, err = readHeader(r, f.start, size); err != nil {
+	if f.main, err = readHeader(r, f.start, size, regionMain); err != nil {
 		return nil, fmt.Errorf("main header: %w", err)
 	}
 	f.end = f.start + int64(len(f.main.raw))
@@ -128,7 +131,8 @@ func (f *file) digest(r io.ReaderAt) (string, error) {
 	if want != "" {
 		both = io.MultiWriter(whole, payload)
 	}
-	if _, err := io.CopyBuffer(both, io.NewSectionReader(r, f.end, f.size-f.end), make([]byte, 256<<10)); err != nil {
+	buffer := make([]byte, min(f.size-f.end, 256<<10))
+	if _, err := io.CopyBuffer(both, io.NewSectionReader(r, f.end, f.size-f.end), buffer); err != nil {
 		return "", err
 	}
 	if got := hex.EncodeToString(payload.Sum(nil)); want != "" && got != want {

@@ -2,9 +2,11 @@ package yum
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 )
 
 // value is an entry of a header that a test writes by hand. Count 0 stands for the right one.
@@ -41,21 +43,28 @@ func int32s(t tag, list ...uint32) value {
 	return v
 }
 
-// headerOf writes a header.
-func headerOf(values ...value) []byte {
+// headerOf writes a header with that region.
+func headerOf(region tag, values ...value) []byte {
 	var index, store []byte
+	entry := func(list []byte, v value, offset uint32) []byte {
+		for _, n := range []uint32{uint32(v.tag), uint32(v.kind), offset, v.count} {
+			list = binary.BigEndian.AppendUint32(list, n)
+		}
+		return list
+	}
 	for _, v := range values {
 		width := map[kind]int{kindInt16: 2, kindInt32: 4, kindInt64: 8}[v.kind]
 		for width > 0 && len(store)%width != 0 {
 			store = append(store, 0)
 		}
-		for _, n := range []uint32{uint32(v.tag), uint32(v.kind), uint32(len(store)), v.count} {
-			index = binary.BigEndian.AppendUint32(index, n)
-		}
+		index = entry(index, v, uint32(len(store)))
 		store = append(store, v.data...)
 	}
+	first := value{tag: region, kind: kindBinary, count: headerStart}
+	index = append(entry(nil, first, uint32(len(store))), index...)
+	store = entry(store, first, -uint32(len(index)))
 	head := []byte(headerMagic)
-	head = binary.BigEndian.AppendUint32(head, uint32(len(values)))
+	head = binary.BigEndian.AppendUint32(head, uint32(len(index)/headerStart))
 	head = binary.BigEndian.AppendUint32(head, uint32(len(store)))
 	return append(append(head, index...), store...)
 }
@@ -74,7 +83,8 @@ func forge(values ...value) []byte {
 			all = append(all, v)
 		}
 	}
-	return assemble(headerOf(all...), []byte("payload"))
+	slices.SortFunc(all, func(a, b value) int { return cmp.Compare(a.tag, b.tag) }) // as rpm wants them
+	return assemble(headerOf(regionMain, all...), []byte("payload"))
 }
 
 // goodValues are those of a package with one file and one relation.
@@ -94,10 +104,11 @@ func goodValues() []value {
 // assemble writes a package with that main header.
 func assemble(main, payload []byte) []byte {
 	digest := sha256.Sum256(main)
-	signature := headerOf(str(sigSHA256, hex.EncodeToString(digest[:])))
+	signature := headerOf(regionSignature, str(sigSHA256, hex.EncodeToString(digest[:])))
 	var b bytes.Buffer
 	lead := make([]byte, leadSize)
-	copy(lead, leadMagic+"\x03\x00")
+	copy(lead, leadMagic+"\x03\x00\x00\x00\x00\x01")
+	copy(lead[76:], "\x00\x01\x00\x05")
 	b.Write(lead)
 	b.Write(signature)
 	for b.Len()%8 != 0 {

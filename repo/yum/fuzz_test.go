@@ -7,8 +7,8 @@ import (
 
 // The main header is fuzzed within a package that carries its digest: otherwise hardly a change would get past that.
 func FuzzReadPackage(f *testing.F) {
-	f.Add(headerOf(goodValues()...))
-	f.Add(headerOf(append(goodValues(), int32s(tagEpoch, 3), strs(1049, "(a or b)", "/bin/sh"), int32s(1048, 0, 1<<9),
+	f.Add(headerOf(regionMain, goodValues()...))
+	f.Add(headerOf(regionMain, append(goodValues(), int32s(tagEpoch, 3), strs(1049, "(a or b)", "/bin/sh"), int32s(1048, 0, 1<<9),
 		strs(1050, "", ""), int32s(tagChangeTimes, 7, 7), strs(tagChangeNames, "a ", "b"),
 		strs(tagChangeTexts, "<x>", ""))...))
 	f.Add(forge())

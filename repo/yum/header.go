@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 )
 
 // header is one of the two headers of a package. Values are looked up in its bytes when they are asked for: the
@@ -14,6 +15,7 @@ type header struct {
 	raw     []byte // from the magic to the end of the store
 	store   []byte
 	entries map[tag]entry
+	filled  int // bytes of the store up to the end of the last value
 }
 
 type tag uint32
@@ -30,7 +32,7 @@ type entry struct {
 type kind uint32
 
 const (
-	kindNull kind = iota
+	_ kind = iota // no value, which rpm refuses
 	kindChar
 	kindInt8
 	kindInt16
@@ -52,8 +54,18 @@ const (
 	maxCount    = 1 << 20 // strings or numbers in one value
 )
 
-// readHeader reads the header at offset at of a file of size bytes.
-func readHeader(r io.ReaderAt, at, size int64) (*header, error) {
+// Tags of regions: that of the signature header, which old programs end with another, and that of the main header. The
+// tags of all other values are between the last two.
+const (
+	regionImage     tag = 61
+	regionSignature tag = 62
+	regionMain      tag = 63
+	lowestTag       tag = 100
+	highestTag      tag = math.MaxInt32
+)
+
+// readHeader reads the header at offset at of a file of size bytes, whose first entry has to be that of the region.
+func readHeader(r io.ReaderAt, at, size int64, region tag) (*header, error) {
 	if size-at < headerStart {
 		return nil, fmt.Errorf("truncated: it ends before the header at byte %d", at)
 	}
@@ -77,33 +89,38 @@ func readHeader(r io.ReaderAt, at, size int64) (*header, error) {
 	if n, err := r.ReadAt(raw, at); n < len(raw) {
 		return nil, fmt.Errorf("header at byte %d: %w", at, err)
 	}
-	return parseHeader(raw, int(count))
+	h, err := parseHeader(raw, int(count))
+	if err == nil {
+		err = h.checkRegion(raw, int(count), region)
+	}
+	return h, err
 }
 
-// parseHeader checks every entry of a header. Like rpm it insists that values stand in the store in the order of their
-// entries and do not overlap. Only the first entry, the region, may point to the end: it marks, by a copy of itself,
-// what was signed. Values without a use for us are allowed to be of any known type.
+// parseHeader checks every entry of a header. Like rpm it insists that the values fill the store in the order of their
+// entries, each right behind the one before but for alignment. The first entry is another matter, see checkRegion. Of
+// values without a use for us no more is asked.
 func parseHeader(raw []byte, count int) (*header, error) {
 	h := &header{raw: raw, store: raw[headerStart+count*headerStart:], entries: make(map[tag]entry, count)}
-	last := 0
 	for i := range count {
-		e := raw[headerStart+i*headerStart:]
-		t := tag(binary.BigEndian.Uint32(e))
-		v := entry{kind: kind(binary.BigEndian.Uint32(e[4:])), offset: binary.BigEndian.Uint32(e[8:]),
-			count: binary.BigEndian.Uint32(e[12:])}
+		t, v := readEntry(raw[headerStart+i*headerStart:])
+		width := v.kind.width()
+		if i > 0 {
+			if t < lowestTag || t > highestTag {
+				return nil, fmt.Errorf("tag %d: expected one from %d to %d", t, lowestTag, highestTag)
+			}
+			if want := (h.filled + width - 1) / width * width; int64(v.offset) != int64(want) {
+				return nil, fmt.Errorf("tag %d: its value is at %d, expected %d, behind the one before", t, v.offset, want)
+			}
+		}
 		if int64(v.offset) > int64(len(h.store)) {
 			return nil, fmt.Errorf("tag %d: its value lies outside of the header", t)
 		}
-		end, err := v.measure(h.store)
-		if err != nil {
+		var err error
+		if v.end, err = v.measure(h.store); err != nil {
 			return nil, fmt.Errorf("tag %d: %w", t, err)
 		}
-		v.end = end
-		if i > 0 || !isRegion(t) {
-			if int(v.offset) < last {
-				return nil, fmt.Errorf("tag %d: its value overlaps the one before", t)
-			}
-			last = end
+		if i > 0 {
+			h.filled = v.end
 		}
 		if _, ok := h.entries[t]; ok {
 			return nil, fmt.Errorf("tag %d is there twice", t)
@@ -113,23 +130,50 @@ func parseHeader(raw []byte, count int) (*header, error) {
 	return h, nil
 }
 
+func readEntry(b []byte) (tag, entry) {
+	return tag(binary.BigEndian.Uint32(b)), entry{kind: kind(binary.BigEndian.Uint32(b[4:])),
+		offset: binary.BigEndian.Uint32(b[8:]), count: binary.BigEndian.Uint32(b[12:])}
+}
+
+// checkRegion checks the first entry, of the tag want. Its value is a copy of the entry, with the negative length of all
+// entries as its offset, and ends the store. It says what digests and signatures are over: everything before it. Were
+// that not all of the header, the rest would be protected by nothing.
+func (h *header) checkRegion(raw []byte, count int, want tag) error {
+	t, first := readEntry(raw[headerStart:])
+	if t != want || first.kind != kindBinary || first.count != headerStart {
+		return fmt.Errorf("its first entry, tag %d, does not declare a region", t)
+	}
+	at := int(first.offset) // in the store, as every value that was read
+	t, last := readEntry(h.store[at:])
+	if t != want && !(want == regionSignature && t == regionImage) || last.kind != kindBinary || last.count != headerStart {
+		return fmt.Errorf("its region ends in tag %d, which is no copy of its beginning", t)
+	}
+	if at != h.filled || at+headerStart != len(h.store) || int64(int32(last.offset)) != -int64(count)*headerStart {
+		return errors.New("its region does not cover all of it")
+	}
+	return nil
+}
+
+// width is the size of one value in bytes, to which it is aligned; that of strings, and of what is unknown, counts as 1.
+func (k kind) width() int {
+	switch k {
+	case kindInt16:
+		return 2
+	case kindInt32:
+		return 4
+	case kindInt64:
+		return 8
+	}
+	return 1
+}
+
 // measure returns where the value ends in the store.
 func (v entry) measure(store []byte) (int, error) {
 	if v.count == 0 {
 		return 0, errors.New("has no value")
 	}
-	width := 0
 	switch v.kind {
-	case kindNull:
-		return int(v.offset), nil
-	case kindChar, kindInt8, kindBinary:
-		width = 1
-	case kindInt16:
-		width = 2
-	case kindInt32:
-		width = 4
-	case kindInt64:
-		width = 8
+	case kindChar, kindInt8, kindBinary, kindInt16, kindInt32, kindInt64:
 	case kindString, kindStrings, kindI18N:
 		return v.measureStrings(store)
 	default:
@@ -138,10 +182,7 @@ func (v entry) measure(store []byte) (int, error) {
 	if v.kind != kindBinary && v.count > maxCount {
 		return 0, fmt.Errorf("has %d values, more than the %d allowed", v.count, maxCount)
 	}
-	if int(v.offset)%width != 0 {
-		return 0, errors.New("is not aligned")
-	}
-	end := int64(v.offset) + int64(v.count)*int64(width)
+	end := int64(v.offset) + int64(v.count)*int64(v.kind.width())
 	if end > int64(len(store)) {
 		return 0, errors.New("lies outside of the header")
 	}
@@ -165,8 +206,6 @@ func (v entry) measureStrings(store []byte) (int, error) {
 	}
 	return end, nil
 }
-
-func isRegion(t tag) bool { return t == 62 || t == 63 }
 
 // text returns the value of a string tag, empty where the header has none. Of a text in several languages it is the
 // first, which is the one for the locale C.

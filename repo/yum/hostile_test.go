@@ -2,8 +2,11 @@ package yum
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/rand"
+	"path/filepath"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -27,7 +30,9 @@ func TestRefused(t *testing.T) {
 		edit(h)
 		return assemble(h, []byte("payload"))
 	}
-	entryAt := func(i int) int { return headerStart * (i + 1) }
+	entryAt := func(t tag) int { // of the tag in the header of the good package
+		return bytes.Index(good[headerAt:], binary.BigEndian.AppendUint32(nil, uint32(t)))
+	}
 	for name, c := range map[string]struct {
 		data []byte
 		want string
@@ -45,17 +50,24 @@ func TestRefused(t *testing.T) {
 		"many entries":                   {withHeader(func(h []byte) { copy(h[8:], "\xff\xff\xff\xff") }), "claims 4294967295 entries"},
 		"large store":                    {withHeader(func(h []byte) { copy(h[12:], "\xff\xff\xff\xff") }), "claims"},
 		"store beyond the end":           {withHeader(func(h []byte) { copy(h[12:], "\x00\x10\x00\x00") }), "truncated"},
-		"large count of numbers": {withHeader(func(h []byte) { copy(h[entryAt(6)+12:], "\xff\xff\xff\xff") }),
+		"large count of numbers": {withHeader(func(h []byte) { copy(h[entryAt(tagBuildTime)+12:], "\xff\xff\xff\xff") }),
 			"more than the 1048576 allowed"},
-		"large count of strings": {withHeader(func(h []byte) { copy(h[entryAt(10)+12:], "\x00\x0f\xff\xff") }),
+		"large count of strings": {withHeader(func(h []byte) { copy(h[entryAt(tagBaseNames)+12:], "\x00\x0f\xff\xff") }),
 			"string without an end"},
-		"offset outside":         {withHeader(func(h []byte) { copy(h[entryAt(3)+8:], "\x00\xff\xff\xff") }), "outside of the header"},
-		"overlap":                {withHeader(func(h []byte) { copy(h[entryAt(3)+8:], "\x00\x00\x00\x00") }), "overlaps"},
-		"unknown type":           {withHeader(func(h []byte) { copy(h[entryAt(3)+4:], "\x00\x00\x00\x0a") }), "unknown type 10"},
-		"no value":               {withHeader(func(h []byte) { copy(h[entryAt(3)+12:], "\x00\x00\x00\x00") }), "has no value"},
+		"no region":              {assemble(headerOf(lowestTag, goodValues()...), nil), "declare a region"},
+		"another region":         {assemble(headerOf(regionSignature, goodValues()...), nil), "declare a region"},
+		"partial region":         {withHeader(func(h []byte) { h[len(h)-5] += 16 }), "not cover all of it"},
+		"region too large":       {withHeader(func(h []byte) { h[len(h)-6] -= 1 }), "not cover all of it"},
+		"no end of region":       {withHeader(func(h []byte) { h[len(h)-13]++ }), "no copy of its beginning"},
+		"low tag":                {withHeader(func(h []byte) { copy(h[entryAt(tagName):], "\x00\x00\x00\x07") }), "expected one from 100"},
+		"offset outside":         {withHeader(func(h []byte) { copy(h[entryAt(tagArch)+8:], "\x00\xff\xff\xff") }), "expected 40, behind the one before"},
+		"overlap":                {withHeader(func(h []byte) { copy(h[entryAt(tagArch)+8:], "\x00\x00\x00\x00") }), "expected 40, behind the one before"},
+		"unknown type":           {withHeader(func(h []byte) { copy(h[entryAt(tagArch)+4:], "\x00\x00\x00\x0a") }), "unknown type 10"},
+		"no value":               {withHeader(func(h []byte) { copy(h[entryAt(tagArch)+12:], "\x00\x00\x00\x00") }), "has no value"},
 		"name of another type":   {forge(int32s(tagName, 7)), "expected a string"},
-		"tag twice":              {assemble(headerOf(str(tagName, "a"), str(tagName, "b")), []byte("x")), "there twice"},
-		"no name":                {assemble(headerOf(str(tagVersion, "1")), []byte("x")), "name \"\""},
+		"tag twice":              {assemble(headerOf(regionMain, str(tagName, "a"), str(tagName, "b")), []byte("x")), "there twice"},
+		"no source package":      {forge(value{tagSourceRPM, kindString, 1, []byte{0}}), "does not name its source package"},
+		"no name":                {assemble(headerOf(regionMain, str(tagVersion, "1")), []byte("x")), "name \"\""},
 		"name with a slash":      {forge(str(tagName, "../odd")), "name"},
 		"version with a dash":    {forge(str(tagVersion, "1-0")), "version"},
 		"release with a space":   {forge(str(tagRelease, "1 0")), "release"},
@@ -153,6 +165,52 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s: allocated %d MiB", name, used>>20)
 		}
 		t.Logf("%s: %v, %d MiB, %v", name, time.Since(start), (after.TotalAlloc-before.TotalAlloc)>>20, err)
+	}
+}
+
+// What is accepted here is accepted by rpm, and createrepo_c reads the same out of it: changed headers of all kinds are
+// tried, within packages whose digests are right.
+func TestNoLaxerThanRPM(t *testing.T) {
+	good := headerOf(regionMain, goodValues()...)
+	random := rand.New(rand.NewSource(2))
+	dir := t.TempDir()
+	var packages []*Package
+	for i := 0; len(packages) < 300; i++ {
+		h := bytes.Clone(good)
+		for range 1 + random.Intn(3) {
+			at := random.Intn(len(h))
+			if index := headerStart * (len(goodValues()) + 2); at < index && at%headerStart < 4 {
+				continue // a tag: rpm knows the types of many that an index says nothing of
+			}
+			h[at] = byte(random.Intn(256))
+		}
+		data := assemble(h, []byte("payload"))
+		name := strconv.Itoa(i) + ".rpm"
+		if p, err := ReadPackage(bytes.NewReader(data), int64(len(data)), name); err == nil && !bytes.Equal(h, good) {
+			write(t, filepath.Join(dir, name), string(data))
+			packages = append(packages, p)
+		}
+	}
+	text := string(createrepo(t, dir)["primary"])
+	for _, m := range meant {
+		text = m.undo(text)
+	}
+	theirs := make(map[string]node)
+	for _, p := range parseXML(t, []byte(text)).Children {
+		for _, c := range p.Children {
+			if c.XMLName.Local == "location" {
+				theirs[c.Attrs[0].Value] = p
+			}
+		}
+	}
+	for _, p := range packages {
+		ours := parseXML(t, []byte(`<x xmlns="http://linux.duke.edu/metadata/common" xmlns:rpm="http://linux.duke.edu/metadata/rpm">`+
+			string(p.Primary)+"</x>")).Children[0]
+		if want, ok := theirs[p.Href]; !ok {
+			t.Errorf("%s: accepted here, refused by createrepo_c\n%s", p.Href, p.Primary)
+		} else if !reflect.DeepEqual(ours, want) {
+			t.Errorf("%s: ours\n%v\ncreaterepo_c\n%v", p.Href, ours, want)
+		}
 	}
 }
 

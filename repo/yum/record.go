@@ -1,6 +1,7 @@
 package yum
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -75,7 +76,13 @@ func (r *record) readTexts(f *file) error {
 		return err
 	}
 	r.version = evr{fmt.Sprint(epoch), version, release}
-	return r.check()
+	if err := r.check(); err != nil {
+		return err
+	}
+	if r.sourceRPM == "" && r.arch != "src" {
+		return errors.New("does not name its source package: rpm would take it for one")
+	}
+	return nil
 }
 
 // check tells whether the texts of the record may stand in an index.

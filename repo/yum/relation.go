@@ -67,7 +67,7 @@ const (
 
 // Flags of a relation in a header (rpm's rpmsenseFlags).
 const (
-	senseCompare = 0x0e // of the three bits below
+	senseCompare = 0x0f // of the three bits below, and of one that rpm has given up
 	senseLess    = 0x02
 	senseGreater = 0x04
 	senseEqual   = 0x08
