@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +109,8 @@ func TestRefusedControl(t *testing.T) {
 		{"no field", "is not a field"},
 		{"Field With Space: x", "is not a field"},
 		{"-Field: x", "is not a field"},
+		{"Field-: x", "is not a field"},
+		{"A--Field: x", "is not a field"},
 		{": x", "is not a field"},
 		{"# comment: x", "is not a field"},
 		{"Homepage: https://x\r", "control character U+000D"},
@@ -216,6 +220,59 @@ func TestBounds(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 {
 		t.Errorf("allocated %d KiB to read a plain package", used>>10)
+	}
+}
+
+// What is accepted here is accepted by dpkg, dpkg-scanpackages writes the same of it, and apt reads the index of it all:
+// changed control files of all kinds are tried.
+func TestNoLaxerThanDpkg(t *testing.T) {
+	random := rand.New(rand.NewSource(1))
+	text := "Package: odd\nVersion: 1:1.0~rc1-1\nArchitecture: amd64\nMulti-Arch: same\nMaintainer: A B <a@example.org>\n" +
+		"Depends: aa (>= 1.0), bb | cc, dd (= 2:3-4) , ee:any\nProvides: ff (= 1)\nBuilt-Using: gg (= 1)\nOther: x\n y\n" +
+		"Section: net\nDescription: a test\n more\n .\n  and more\n"
+	pieces := []string{" ", "\n", "\n ", "\n.", ":", "-", "~", "(", ")", "|", ",", ".", "A", "a", "0", "\t", "ü", "=", "_", "#"}
+	dir := t.TempDir()
+	ours := make(map[string]string)
+	var packages []*Package
+	for i := 0; len(ours) < 60; i++ {
+		control := strings.Replace(text, "odd", fmt.Sprintf("odd%d", i), 1)
+		for range 1 + random.Intn(3) {
+			at, end := random.Intn(len(control)), 0
+			if end = at + random.Intn(2); end > len(control) {
+				end = len(control)
+			}
+			control = control[:at] + pieces[random.Intn(len(pieces))] + control[end:]
+		}
+		data := debOf(control)
+		name := fmt.Sprintf("%d.deb", i)
+		if p, err := ReadPackage(bytes.NewReader(data), int64(len(data)), name); err == nil {
+			write(t, filepath.Join(dir, name), string(data))
+			ours[name] = string(p.Stanza) + "\n"
+			packages = append(packages, p)
+		}
+	}
+	scanned := run(t, dir, tool(t, "dpkg-scanpackages", "dpkg-dev"), "-m", "-h", "sha256", ".")
+	theirs := stanzas(strings.ReplaceAll(scanned, "Filename: ./", "Filename: "))
+	for name, stanza := range ours {
+		if theirs[name] != stanza {
+			t.Errorf("ours\n%s\ndpkg-scanpackages\n%s", stanza, theirs[name])
+		}
+	}
+	cfg := testConfig
+	for _, p := range packages {
+		if !slices.Contains(cfg.Architectures, p.Architecture) {
+			cfg.Architectures = append(cfg.Architectures, p.Architecture)
+		}
+	}
+	files, err := Index(cfg, packages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFiles(t, dir, files)
+	options := aptIn(t, t.TempDir(), "deb [trusted=yes] file:"+dir+"/ ./")
+	run(t, dir, tool(t, "apt-get", "apt"), append(options, "update")...)
+	if names := strings.Fields(run(t, dir, "apt-cache", append(options, "pkgnames", "odd")...)); len(names) < 50 {
+		t.Errorf("apt-cache knows %d packages: %q", len(names), names)
 	}
 }
 

@@ -97,14 +97,20 @@ func badRune(r rune, size int) string {
 	return ""
 }
 
+// isFieldName tells whether s may name a field: words of letters and digits, joined by hyphens, beginning with a letter.
+// Debian Policy 5.1 allows more, but dpkg drops some of it.
 func isFieldName(s string) bool {
+	before := byte('-')
 	for i, c := range []byte(s) {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !letter && (i == 0 || c != '-' && (c < '0' || c > '9')) {
+		digit := c >= '0' && c <= '9'
+		hyphen := c == '-' && before != '-'
+		if !letter && !hyphen && (!digit || i == 0) {
 			return false
 		}
+		before = c
 	}
-	return s != "" && len(s) <= 64
+	return before != '-' && len(s) <= 64
 }
 
 // capitals writes a field's name as dpkg does: each word with a capital, apart from three that grew otherwise.
