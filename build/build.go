@@ -90,8 +90,12 @@ func (e *PreflightError) Error() string {
 
 func (e *PreflightError) Unwrap() []error { return e.Errs }
 
-// lookups is how many files are looked for at once. A look-up waits for a server, not for a processor.
-const lookups = 8
+// lookups is how many files are looked for at once, fetches the least number that is read at once. Both wait for servers
+// and not for processors.
+const (
+	lookups = 8
+	fetches = 4
+)
 
 // Preflight finds every input of every request and its checksum without reading it. What is missing is a
 // [*PreflightError] that names all of it.
@@ -162,11 +166,11 @@ func (c *Config) check(requests []Request) error {
 			if !revisionForm.MatchString(revision) {
 				return fmt.Errorf("package %s: %q cannot be the revision of a %s: expected a form like 1.1", r.Package, revision, f)
 			}
-			if name := string(f) + "/" + r.FileName(f); seen[name] {
+			name := string(f) + "/" + r.FileName(f)
+			if seen[name] {
 				return fmt.Errorf("%s is requested twice", name)
-			} else {
-				seen[name] = true
 			}
+			seen[name] = true
 		}
 	}
 	return nil
@@ -189,7 +193,7 @@ func Build(ctx context.Context, c Config, requests []Request) ([]Package, error)
 		return nil, err
 	}
 	ready := make([]*prepared, len(requests))
-	err := c.each(ctx, requests, func(ctx context.Context, i int) (err error) {
+	err := each(ctx, max(c.Jobs, fetches), requests, func(ctx context.Context, i int) (err error) {
 		ready[i], err = prepare(ctx, c, requests[i])
 		return err
 	})
@@ -197,7 +201,7 @@ func Build(ctx context.Context, c Config, requests []Request) ([]Package, error)
 		return nil, err
 	}
 	built := make([][]Package, len(requests))
-	err = c.each(ctx, requests, func(ctx context.Context, i int) (err error) {
+	err = each(ctx, c.Jobs, requests, func(ctx context.Context, i int) (err error) {
 		built[i], err = c.write(ctx, ready[i])
 		return err
 	})
@@ -208,10 +212,10 @@ func Build(ctx context.Context, c Config, requests []Request) ([]Package, error)
 }
 
 // each works on several requests at once until one fails.
-func (c *Config) each(ctx context.Context, requests []Request, work func(ctx context.Context, i int) error) error {
+func each(ctx context.Context, jobs int, requests []Request, work func(ctx context.Context, i int) error) error {
 	parent := ctx
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(c.Jobs)
+	group.SetLimit(jobs)
 	for i := range requests {
 		group.Go(func() error {
 			if err := ctx.Err(); err != nil {

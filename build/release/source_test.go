@@ -117,6 +117,23 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// The folder of a nightly build has a plus in its name, which some servers take for a space unless it is escaped.
+func TestFetchNightly(t *testing.T) {
+	const nightly = "v1.36.0-alpha.0.721+f8ff8f44206ff4"
+	files := http.FileServer(http.Dir(folderWith(t, map[string]string{nightly + "/f": content, nightly + "/f.sha256": hex256(content)})))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.RequestURI, "+") {
+			http.Error(w, "a space?", http.StatusNotFound)
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	if _, err := open(t, server.URL).Fetch(t.Context(), version(t, nightly), "f"); err != nil {
+		t.Error(err)
+	}
+}
+
 // What is wrong with a release, and what the error must say about it.
 func TestBadReleases(t *testing.T) {
 	const file = "v1.34.1/" + kubelet
