@@ -39,7 +39,7 @@
 // # Encoders
 //
 // What turns a block into LZMA2 data is an [Encoder], and the caller chooses it: [Go] is always there and makes the same
-// bytes everywhere, [XZ] runs the program xz. One is never used in place of the other, because the bytes of a package
+// bytes everywhere, [XZ] runs the program xz and can be told how hard to try. One is never used in place of the other, because the bytes of a package
 // must be a function of its definition.
 //
 // # Cache

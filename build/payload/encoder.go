@@ -8,8 +8,9 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 
-	"github.com/ulikunitz/xz/lzma"
+	"sigs.k8s.io/pkgs/build/payload/lzma2"
 )
 
 // Encoder compresses one block to raw LZMA2 data: chunks, closed by the zero byte that ends the data. The bytes that it
@@ -27,46 +28,27 @@ type Encoder interface {
 	Encode(ctx context.Context, dst, src []byte) ([]byte, error)
 }
 
-// goDict is small because this encoder finds no more matches in a larger dictionary; it only gets slower.
-const goDict = 1 << 20
+// Go is the encoder that is part of this program, see package lzma2. It makes the same bytes on every machine.
+func Go() Encoder { return new(goEncoder) }
 
-// Go is the encoder that is part of this program. It makes the same bytes on every machine.
-func Go() Encoder { return goEncoder{} }
+// goEncoder keeps the memory of encoders that are done for the next block.
+type goEncoder struct{ idle sync.Pool }
 
-type goEncoder struct{}
+func (*goEncoder) Name() string  { return "sigs.k8s.io/pkgs/build/payload/lzma2 " + lzma2.Version }
+func (*goEncoder) DictSize() int { return lzma2.DictSize }
+func (*goEncoder) Memory() int64 { return lzma2.Memory }
 
-func (goEncoder) Name() string {
-	return "github.com/ulikunitz/xz v0.5.17, hash table, dictionary 1 MiB"
-}
-func (goEncoder) DictSize() int { return goDict }
-func (goEncoder) Memory() int64 { return 32 << 20 }
-
-func (goEncoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error) {
-	out := bytes.NewBuffer(dst)
-	w, err := lzma.Writer2Config{DictCap: goDict, Matcher: lzma.HashTable4}.NewWriter2(out)
-	if err != nil {
-		return nil, err
+func (g *goEncoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error) {
+	e, ok := g.idle.Get().(*lzma2.Encoder)
+	if !ok {
+		e = new(lzma2.Encoder)
 	}
-	// In pieces, so that ^C need not wait for the whole block.
-	for len(src) > 0 {
-		if err := ctx.Err(); err != nil {
-			return nil, context.Cause(ctx)
-		}
-		n := min(len(src), 1<<20)
-		if _, err := w.Write(src[:n]); err != nil {
-			return nil, err
-		}
-		src = src[n:]
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
+	defer g.idle.Put(e)
+	return e.Encode(ctx, dst, src)
 }
 
-// XZ is the encoder that runs the program xz at a preset from 0 to 9. It is faster than [Go] and compresses better, but
-// its bytes are only the same on machines with the same version of xz, which therefore is part of its name. It is an
-// error if the program is not there.
+// XZ is the encoder that runs the program xz at a preset from 0 to 9. Its bytes are only the same on machines with
+// the same version of xz, which therefore is part of its name. It is an error if the program is not there.
 func XZ(ctx context.Context, preset int) (Encoder, error) {
 	if preset < 0 || preset >= len(presetDict) {
 		return nil, fmt.Errorf("xz preset %d: expected 0 to %d", preset, len(presetDict)-1)

@@ -1,0 +1,138 @@
+// Package lzma2 compresses blocks of memory to LZMA2 data, the form in which xz streams hold them.
+//
+// It is made for blocks of some megabytes that are compressed once and downloaded often, and for output that is the same on
+// every machine: it depends on nothing but the input and [Version]. Programs become about as small as with xz -3. It works in
+// one goroutine; who has more processors compresses several blocks at once.
+//
+// # Format
+//
+// LZMA2 data is a sequence of chunks and a zero byte. A chunk begins with a control byte:
+//
+//	01       bytes that are stored; the dictionary is empty before them
+//	02       bytes that are stored
+//	80..FF   compressed bytes. Bits 5 and 6 say what happens before them: 0 nothing, 1 the model is reset, 2 the same and
+//	         its properties follow, 3 the same and the dictionary is empty. Bits 0 to 4 are the highest of the size
+//
+// Then come, big endian and less one, the low 16 bits of the size; and for compressed bytes the size after compression in 16
+// bits and, if bit 6 is set, the properties in one byte. So a chunk holds up to 2 MiB in up to 64 KiB, or 64 KiB stored. The
+// first chunk empties the dictionary, the first compressed one sets the properties.
+//
+// Compressed bytes are those of LZMA, for which lzma-specification.txt of the LZMA SDK (https://www.7-zip.org/sdk.html) is
+// the reference. They are a sequence of operations: write a byte, repeat something that was written up to [DictSize] bytes
+// ago, or the same with one of the last four distances. Each operation is a sequence of bits, and each bit is coded by
+// arithmetic coding with a probability that follows the bits that came before in the same place (file range.go). Which places
+// there are, and how an operation becomes bits, is the model (model.go). It is the same in encoder and decoder.
+//
+// # Choices
+//
+// An encoder is free in what to repeat. Candidates come from a hash table over five bytes whose entries are chained from
+// younger to older, and from tables over two, three and four bytes that know the youngest only (matches.go). Of those at one position the one wins
+// that saves most bits, counted with fixed estimates rather than the probabilities of the moment; it has to yield to a byte
+// written plainly when one or two positions on there is one that saves more (choose.go). Chunks that compression would make
+// longer are stored.
+package lzma2
+
+import (
+	"context"
+	"encoding/binary"
+)
+
+const (
+	// Version names the choices that the encoder makes. It changes whenever any input gives other output.
+	Version = "1"
+	// DictSize is the farthest distance, in bytes. A decoder needs so much memory.
+	DictSize = 1 << dictBits
+	// Memory is about the number of bytes that an Encoder needs.
+	Memory = 4*(DictSize+tableSize) + 256<<10
+	// MaxSize is the largest number of bytes that can be encoded at once.
+	MaxSize = 1 << 30
+)
+
+const (
+	maxPacked = 1 << 16
+	maxPlain  = 1 << 21
+	maxStored = 1 << 16
+	// maxOperation is more than the bytes that any operation can become.
+	maxOperation = 40
+)
+
+// Control bytes.
+const (
+	storedFirst     = 0x01
+	stored          = 0x02
+	compressed      = 0x80
+	resetModel      = 0xa0
+	resetProperties = 0xc0
+	resetAll        = 0xe0
+)
+
+// Encoder is memory for encoding. Its zero value is ready to use, by one goroutine at a time, any number of times.
+type Encoder struct {
+	choice chooser
+	model  model
+	coder  rangeCoder
+}
+
+// Encode appends the compressed form of src to dst. It fails only when ctx ends. Longer input than MaxSize is a mistake of the
+// caller's.
+func (e *Encoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error) {
+	if len(src) > MaxSize {
+		panic("lzma2: more than MaxSize bytes")
+	}
+	e.choice.start(src)
+	e.model.reset()
+	control, storedControl := byte(resetAll), byte(storedFirst)
+	for pos := 0; pos < len(src); {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		end := e.chunk(src, pos)
+		packed := e.coder.out
+		if len(packed) < end-pos {
+			dst = append(dst, control|byte((end-pos-1)>>16))
+			dst = binary.BigEndian.AppendUint16(dst, uint16(end-pos-1))
+			dst = binary.BigEndian.AppendUint16(dst, uint16(len(packed)-1))
+			if control >= resetProperties {
+				dst = append(dst, properties)
+			}
+			dst = append(dst, packed...)
+			control = compressed
+		} else {
+			dst = store(dst, src[pos:end], storedControl)
+			// The decoder has not seen the operations that the model has: both start again.
+			e.model.reset()
+			e.choice.again(end)
+			if control >= resetProperties {
+				control = resetProperties
+			} else {
+				control = resetModel
+			}
+		}
+		storedControl = stored
+		pos = end
+	}
+	return append(dst, 0), nil
+}
+
+// chunk encodes as many bytes from pos on as go into a chunk and returns where it ends.
+func (e *Encoder) chunk(src []byte, pos int) int {
+	e.coder.start()
+	for start := pos; pos < len(src) && e.coder.size() <= maxPacked-maxOperation && pos-start <= maxPlain-maxMatch; {
+		op := e.choice.next(pos, &e.model.last)
+		e.model.encode(&e.coder, op, src, pos)
+		pos += op.length
+	}
+	e.coder.end()
+	return pos
+}
+
+func store(dst, src []byte, control byte) []byte {
+	for len(src) > 0 {
+		n := min(len(src), maxStored)
+		dst = append(dst, control)
+		dst = binary.BigEndian.AppendUint16(dst, uint16(n-1))
+		dst = append(dst, src[:n]...)
+		src, control = src[n:], stored
+	}
+	return dst
+}

@@ -1,0 +1,190 @@
+package lzma2
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os/exec"
+	"slices"
+	"testing"
+
+	"github.com/ulikunitz/xz/lzma"
+)
+
+// decode undoes the compression with a decoder that is not ours.
+func decode(t testing.TB, data []byte) []byte {
+	t.Helper()
+	r, err := lzma.Reader2Config{DictCap: DictSize}.NewReader2(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
+}
+
+func encode(t testing.TB, e *Encoder, src []byte) []byte {
+	t.Helper()
+	data, err := e.Encode(t.Context(), nil, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// text makes bytes that compress about as well as programs do: words drawn from a vocabulary, and some noise.
+func text(seed uint64, size int) []byte {
+	r := rand.New(rand.NewPCG(seed, 0))
+	words := make([][]byte, 500)
+	for i := range words {
+		words[i] = make([]byte, 2+r.IntN(20))
+		for j := range words[i] {
+			words[i][j] = byte(r.Uint32())
+		}
+	}
+	var b []byte
+	for len(b) < size {
+		b = append(b, words[r.IntN(1+r.IntN(len(words)))]...)
+		if r.IntN(4) == 0 {
+			b = append(b, byte(r.Uint32()))
+		}
+	}
+	return b[:size]
+}
+
+func noise(size int) []byte {
+	b := make([]byte, size)
+	rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
+}
+
+// inputs are what an encoder may stumble over.
+func inputs() map[string][]byte {
+	long := text(1, 600_000)
+	return map[string][]byte{
+		"nothing":                nil,
+		"one byte":               {'a'},
+		"two bytes":              []byte("aa"),
+		"three bytes":            []byte("aba"),
+		"zeros":                  make([]byte, 5<<20),
+		"text":                   long,
+		"noise":                  noise(200_000),
+		"noise first":            slices.Concat(noise(100_000), long),
+		"noise between":          slices.Concat(long[:100_003], noise(300_001), long),
+		"noise last":             slices.Concat(long, noise(100_000)),
+		"noise again":            slices.Concat(noise(300_000), noise(300_000)),
+		"as far as it can be":    slices.Concat(long[:50_000], make([]byte, DictSize-50_000-1), long[:50_000]),
+		"as far as it may be":    slices.Concat(long[:50_000], make([]byte, DictSize-50_000), long[:50_000]),
+		"farther than that":      slices.Concat(long[:50_000], make([]byte, DictSize-50_000+1), long[:50_000]),
+		"much farther":           slices.Concat(noise(1_000_000), make([]byte, DictSize), noise(1_000_000)),
+		"as long as matches are": bytes.Repeat(noise(maxMatch), 40),
+	}
+}
+
+func TestOthersDecode(t *testing.T) {
+	program, err := exec.LookPath("xz")
+	if err != nil {
+		t.Fatal("xz is not installed: apt-get install xz-utils")
+	}
+	e := new(Encoder)
+	for name, src := range inputs() {
+		data := encode(t, e, src)
+		if got := decode(t, data); !bytes.Equal(got, src) {
+			t.Errorf("%s: the Go decoder gives back %d bytes, not the %d that went in", name, len(got), len(src))
+		}
+		cmd := exec.Command(program, "--format=raw", fmt.Sprintf("--lzma2=dict=%d", DictSize), "-dc")
+		cmd.Stdin = bytes.NewReader(data)
+		if got, err := cmd.Output(); err != nil || !bytes.Equal(got, src) {
+			t.Errorf("%s: xz gives back %d bytes, not the %d that went in: %v", name, len(got), len(src), err)
+		}
+		// At worst three bytes for 64 KiB.
+		if most := len(src) + len(src)/10_000 + 100; len(data) > most {
+			t.Errorf("%s: %d bytes become %d, expected at most %d", name, len(src), len(data), most)
+		}
+	}
+}
+
+// An encoder that was used before makes the same bytes as a new one.
+func TestEncoderForgets(t *testing.T) {
+	used := new(Encoder)
+	for name, src := range inputs() {
+		if len(src) > 1<<20 {
+			continue
+		}
+		if !bytes.Equal(encode(t, used, src), encode(t, new(Encoder), src)) {
+			t.Errorf("%s: an encoder that was used before makes other bytes", name)
+		}
+	}
+}
+
+// Packages must be reproducible by who has the same version of this program, and blocks in caches are keyed by Version. If
+// this test fails, the encoder's choices have changed: change Version, and then this digest.
+func TestVersionStandsForTheBytes(t *testing.T) {
+	data := encode(t, new(Encoder), text(2, 1<<20))
+	if got, want := fmt.Sprintf("%s %x", Version, sha256.Sum256(data)), "1 2269f60ad71b58a8c99321b4a0f39f5f9b910df7a423e4964bb65b9d58459492"; got != want {
+		t.Errorf("version and digest are %s, expected %s", got, want)
+	}
+}
+
+func TestCompressesAsWellAsXZ(t *testing.T) {
+	src := text(3, 2<<20)
+	cmd := exec.Command("xz", "--format=raw", "--lzma2=preset=2", "-c")
+	cmd.Stdin = bytes.NewReader(src)
+	theirs, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("xz: %v: apt-get install xz-utils if it is not there", err)
+	}
+	if ours := encode(t, new(Encoder), src); len(ours) > len(theirs)*102/100 {
+		t.Errorf("%d bytes become %d, xz -2 makes %d", len(src), len(ours), len(theirs))
+	}
+}
+
+func TestEncodeAppends(t *testing.T) {
+	data, err := new(Encoder).Encode(t.Context(), []byte("before"), []byte("text"))
+	if err != nil || string(data[:6]) != "before" || string(decode(t, data[6:])) != "text" {
+		t.Errorf("%q: %v", data, err)
+	}
+}
+
+func TestEncodeStops(t *testing.T) {
+	ctx, stop := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	stop(enough)
+	if _, err := new(Encoder).Encode(ctx, nil, []byte("text")); err != enough {
+		t.Errorf("%v, expected %v", err, enough)
+	}
+}
+
+func FuzzEncode(f *testing.F) {
+	f.Add([]byte("text, text"), []byte("and more text, text"), uint16(3))
+	f.Add(text(4, 3000), noise(3000), uint16(1))
+	f.Add(noise(300), []byte{}, uint16(500))
+	f.Add([]byte{0}, noise(70_000), uint16(2000))
+	e := new(Encoder)
+	f.Fuzz(func(t *testing.T, a, b []byte, times uint16) {
+		src := slices.Concat(bytes.Repeat(a, min(int(times), 1+100_000/(1+len(a)))), b, a)
+		if got := decode(t, encode(t, e, src)); !bytes.Equal(got, src) {
+			t.Errorf("%d bytes came back, %d went in", len(got), len(src))
+		}
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	src := text(5, 4<<20)
+	e := new(Encoder)
+	var dst []byte
+	b.SetBytes(int64(len(src)))
+	for b.Loop() {
+		var err error
+		if dst, err = e.Encode(b.Context(), dst[:0], src); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(dst))/float64(len(src)), "ratio")
+}
