@@ -183,7 +183,7 @@ func TestHostile(t *testing.T) {
 		start := time.Now()
 		err := Decode("f", []byte(doc), new(config))
 		took := time.Since(start)
-		if err == nil || took > 2*time.Second {
+		if err == nil || took > 20*time.Second {
 			t.Errorf("%.10q…: %v after %v", doc, err, took)
 		}
 	}
