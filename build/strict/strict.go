@@ -2,7 +2,7 @@
 //
 // The notation is YAML 1.2 as github.com/goccy/go-yaml parses it, less what makes configuration surprising:
 //
-//   - one document, not empty, of at most 256 KiB and 10000 lines, valid UTF-8, at most 32 levels deep;
+//   - one document, not empty, of at most 256 KiB and 5000 lines, valid UTF-8, at most 32 levels deep;
 //   - no tabs in front of a line, no anchors, aliases, merge keys, tags, directives or explicit keys (? key);
 //   - a key stands once in its mapping, and is one that the Go type knows;
 //   - a value has the type that is expected. Text that looks like a number or a truth value has to be quoted, null is
@@ -38,7 +38,7 @@ import (
 // The parser's time grows with the square of a document's size, so its limits are what a person could still edit.
 const (
 	maxSize   = 256 << 10
-	maxLines  = 10000
+	maxLines  = 5000
 	maxDepth  = 32
 	maxErrors = 10
 	// No sequence entry of a document that nests at most maxDepth deep and is indented like a document begins so far
