@@ -136,9 +136,11 @@ func (c *Compressor) start() {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	// Each worker has an encoder and a block at work, and one more block waits to be written or is being cut.
-	each := c.Encoder.Memory() + 4*int64(c.blockSize())
-	c.slots = make(chan struct{}, max(1, min(workers, int(memory/each))))
+	// Each worker has an encoder and a block at work; two more blocks are being cut and written. A block is there twice,
+	// before and after compression.
+	block := 2 * int64(c.blockSize())
+	most := (memory - 2*block) / (c.Encoder.Memory() + block)
+	c.slots = make(chan struct{}, max(1, min(workers, int(most))))
 	if c.Cache != "" {
 		c.cache = &cache{dir: c.Cache, encoder: c.Encoder.Name()}
 	}
