@@ -68,7 +68,7 @@ func publisher(t testing.TB, b bucket.Bucket) *Publisher {
 
 // packages builds kubectl in a version for the architectures of testStream, in both formats. The content of its only
 // file is text.
-func packages(t testing.TB, version, text string) *Files {
+func packages(t testing.TB, version, text string, depends ...string) *Files {
 	t.Helper()
 	dir := t.TempDir()
 	ctx := t.Context()
@@ -82,6 +82,7 @@ func packages(t testing.TB, version, text string) *Files {
 		d := deb.Meta{
 			Package: "kubectl", Version: version + "-1.1", Architecture: a.Deb, Maintainer: "Test <test@example.org>",
 			Section: "admin", Priority: "optional", Summary: "a test", Description: "It is for a test.", Time: date,
+			Depends: depends,
 		}
 		if err := deb.WriteFile(ctx, filepath.Join(dir, d.FileName()), d, tree, compressor); err != nil {
 			t.Fatal(err)
@@ -89,6 +90,13 @@ func packages(t testing.TB, version, text string) *Files {
 		r := rpm.Meta{
 			Name: "kubectl", Version: version, Release: "1.1", Arch: a.Rpm, Summary: "a test", Description: "It is for a test.",
 			License: "Apache-2.0", BuildHost: "localhost", Time: date,
+		}
+		for _, d := range depends {
+			relation, err := rpm.ParseRelation(strings.NewReplacer("(", "", ")", "").Replace(d))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Requires = append(r.Requires, relation)
 		}
 		if err := rpm.WriteFile(ctx, filepath.Join(dir, r.FileName()), r, tree, compressor, signer(t)); err != nil {
 			t.Fatal(err)
@@ -177,6 +185,27 @@ func TestPublish(t *testing.T) {
 	for _, name := range []string{streamName.Deb(layout.Packages), streamName.Deb(layout.PackagesGz)} {
 		if x, y := read(t, b, name), read(t, other, name); x != y {
 			t.Errorf("%s depends on the order of publications:\n%s\n%s", name, x, y)
+		}
+	}
+}
+
+// TestDependencies publishes packages that depend on packages of the stream, or on others.
+func TestDependencies(t *testing.T) {
+	stream := testStream()
+	stream.Members["kubernetes-cni"] = Member{}
+	for depends, want := range map[string]string{
+		"kubectl (>= 1.34.0)":       "",
+		"kubectl (>= 1.35.0)":       "",
+		"iptables (>= 1.4.21)":      "",
+		"kubectl (>= 1.36.0)":       "kubectl_1.35.0-1.1_arm64.deb depends on kubectl >= 1.36.0, which the stream does not have for arm64",
+		"kubernetes-cni (>= 1.2.0)": "x86_64/kubectl-1.35.0-1.1.x86_64.rpm requires kubernetes-cni GE 1.2.0",
+	} {
+		_, err := publisher(t, bucket.NewMemory()).Plan(t.Context(), stream, Change{Add: packages(t, "1.35.0", "one", depends)})
+		switch {
+		case want == "" && err != nil:
+			t.Errorf("%s: %v", depends, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s: error %v, want one that says %q", depends, err, want)
 		}
 	}
 }

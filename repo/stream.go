@@ -79,8 +79,9 @@ func upstream(version string) string {
 	return version
 }
 
-// gate refuses contents that users must not be given: a package that does not belong to the stream, or a version that is
-// not there for every architecture in both formats. It reports everything that it finds, not only the first.
+// gate refuses contents that users must not be given: a package that does not belong to the stream, a version that is not
+// there for every architecture in both formats, or a package that cannot be installed since the stream lacks what it
+// depends on. It reports everything that it finds, not only the first.
 func (s *Stream) gate(c *Contents) error {
 	var problems []string
 	have := map[item]bool{}
@@ -103,6 +104,7 @@ func (s *Stream) gate(c *Contents) error {
 			}
 		}
 	}
+	problems = append(problems, s.unmet(c)...)
 	if len(problems) == 0 {
 		return nil
 	}
