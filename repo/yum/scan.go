@@ -56,11 +56,19 @@ func (s *scanner) until(end string) string {
 	return value
 }
 
-var unescape = strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">", "&quot;", `"`, "&#10;", "\n", "&#9;", "\t")
+var escapes = strings.NewReplacer("&amp;", "&", "&lt;", "<", "&gt;", ">", "&quot;", `"`, "&#10;", "\n", "&#9;", "\t")
+
+// unescape is the inverse of the two ways in which xml.go escapes.
+func unescape(s string) string {
+	if !strings.Contains(s, "&") {
+		return s
+	}
+	return escapes.Replace(s)
+}
 
 // text returns the unescaped text of an element and steps over its end. That each character was escaped the way we do
 // it is checked when the whole is written again.
-func (s *scanner) text(name string) string { return unescape.Replace(s.until("</" + name + ">\n")) }
+func (s *scanner) text(name string) string { return unescape(s.until("</" + name + ">\n")) }
 
 func (s *scanner) element(indent, name string) string {
 	if s.skip(indent + "<" + name + "/>\n") {
@@ -72,7 +80,7 @@ func (s *scanner) element(indent, name string) string {
 
 func (s *scanner) attribute(name string) string {
 	s.literal(" " + name + `="`)
-	return unescape.Replace(s.until(`"`))
+	return unescape(s.until(`"`))
 }
 
 func (s *scanner) number(name string) int64 {
@@ -176,7 +184,7 @@ func (r *record) parsePrimary(s *scanner) {
 	s.literal("/>\n  <size")
 	r.size, r.installed, r.archive = s.number("package"), uint64(s.number("installed")), uint64(s.number("archive"))
 	s.literal("/>\n" + location)
-	r.href = unescape.Replace(s.until("\""))
+	r.href = unescape(s.until("\""))
 	s.literal("/>\n  <format>\n")
 	r.license = s.element("    ", "rpm:license")
 	r.vendor = s.element("    ", "rpm:vendor")

@@ -22,15 +22,24 @@ func element(b *bytes.Buffer, indent, name, text string) {
 		return
 	}
 	b.WriteByte('>')
-	escapeText.WriteString(b, text)
+	writeEscaped(b, escapeText, text)
 	b.WriteString("</" + name + ">\n")
 }
 
 // attribute writes a space and name="value".
 func attribute(b *bytes.Buffer, name, value string) {
 	b.WriteString(" " + name + `="`)
-	escapeAttribute.WriteString(b, value)
+	writeEscaped(b, escapeAttribute, value)
 	b.WriteByte('"')
+}
+
+// writeEscaped writes s with its special characters replaced; most texts have none.
+func writeEscaped(b *bytes.Buffer, escape *strings.Replacer, s string) {
+	if escapedSize(s) == len(s) {
+		b.WriteString(s)
+	} else {
+		escape.WriteString(b, s)
+	}
 }
 
 func (v evr) element(b *bytes.Buffer) {
@@ -56,7 +65,7 @@ func (r *record) primary() []byte {
 	fmt.Fprintf(&b, "  <time file=\"%d\" build=\"%d\"/>\n", r.buildTime, r.buildTime)
 	fmt.Fprintf(&b, "  <size package=\"%d\" installed=\"%d\" archive=\"%d\"/>\n", r.size, r.installed, r.archive)
 	b.WriteString(location)
-	escapeAttribute.WriteString(&b, r.href)
+	writeEscaped(&b, escapeAttribute, r.href)
 	b.WriteString("\"/>\n  <format>\n")
 	element(&b, "    ", "rpm:license", r.license)
 	element(&b, "    ", "rpm:vendor", r.vendor)
@@ -109,7 +118,7 @@ func (f packageFile) element(b *bytes.Buffer, indent string) {
 		attribute(b, "type", f.kind)
 	}
 	b.WriteByte('>')
-	escapeText.WriteString(b, f.path)
+	writeEscaped(b, escapeText, f.path)
 	b.WriteString("</file>\n")
 }
 
@@ -147,7 +156,7 @@ func (r *record) other() []byte {
 			continue
 		}
 		b.WriteByte('>')
-		escapeText.WriteString(&b, c.text)
+		writeEscaped(&b, escapeText, c.text)
 		b.WriteString("</changelog>\n")
 	}
 	b.WriteString("</package>\n")
