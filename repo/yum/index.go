@@ -88,10 +88,11 @@ func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 	if err := checkPackages(list); err != nil {
 		return nil, err
 	}
-	files := make([]layout.File, len(indexes()))
-	repomd := Repomd{Revision: cfg.Revision, Indexes: make([]IndexFile, len(files))}
+	parts := indexes()
+	files := make([]layout.File, len(parts))
+	repomd := Repomd{Revision: cfg.Revision, Indexes: make([]IndexFile, len(parts))}
 	var group errgroup.Group
-	for i, index := range indexes() {
+	for i, index := range parts {
 		group.Go(func() error {
 			data, described, err := index.write(list, cfg)
 			if err != nil {
