@@ -32,7 +32,8 @@ type Bucket interface {
 	// written: the caller reads back to find out.
 	Put(ctx context.Context, name string, content Content, options PutOptions) (Info, error)
 
-	// List yields the objects whose names start with prefix, in the order of their names' bytes.
+	// List yields the objects whose names start with prefix, in the order of their names' bytes. A store need not tell
+	// their digests and headers here.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
 
 	// Delete removes an object if it still has the generation given. That it does not exist is no error; that it
@@ -47,7 +48,11 @@ type Bucket interface {
 type Generation string
 
 // Info is what a bucket knows of an object. SHA256 is lower-case hex and empty where the store does not know it; the
-// headers are empty where the store does not keep them (a directory).
+// headers are empty where the store does not keep them (a directory). Modified is zero where a store does not tell it
+// (S3, of a write).
+//
+// In a cloud store the SHA256 of what others wrote may be just what they said: their credentials let them say anything.
+// Who reads the object with this package gets the bytes that belong to it, or an error.
 type Info struct {
 	Name         string
 	Size         int64

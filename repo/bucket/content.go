@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"io"
 )
 
@@ -27,7 +28,7 @@ func digest(data []byte) string {
 // copyContent writes content to w and checks that it has the size and the digest that it claims to have. It stops when
 // ctx is done.
 func copyContent(ctx context.Context, w io.Writer, content Content) (err error) {
-	r, err := content.Open()
+	r, err := content.checked(ctx)
 	if err != nil {
 		return err
 	}
@@ -36,26 +37,75 @@ func copyContent(ctx context.Context, w io.Writer, content Content) (err error) 
 			err = cerr
 		}
 	}()
-	sum := sha256.New()
-	// One byte more than there should be tells that there is more.
-	n, err := io.Copy(io.MultiWriter(w, sum), io.LimitReader(&contextReader{ctx, r}, content.Size+1))
-	if err != nil {
-		return err
-	}
-	if n != content.Size {
-		return fmt.Errorf("the content was said to have %d bytes, and %s: it changed while it was read", content.Size, tooFewOrMany(n, content.Size))
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != content.SHA256 {
-		return fmt.Errorf("the content was said to have SHA-256 %s, and it has %s: it changed while it was read", content.SHA256, got)
-	}
-	return nil
+	_, err = io.Copy(w, r)
+	return err
 }
 
-func tooFewOrMany(n, want int64) string {
-	if n > want {
-		return "it has more"
+// checked starts a reading of content that fails unless the bytes have the size and the digest that they are said to
+// have, and that stops when ctx is done. It keeps its last piece back until it knows: whoever reads Size bytes has the
+// right ones.
+func (c Content) checked(ctx context.Context) (*checkedReader, error) {
+	source, err := c.Open()
+	if err != nil {
+		return nil, err
 	}
-	return fmt.Sprintf("it has %d", n)
+	r := &checkedReader{r: &contextReader{ctx, source}, left: c.Size, content: c, sum: sha256.New(), Closer: source}
+	if r.left == 0 {
+		if r.err = r.end(); r.err != io.EOF {
+			source.Close()
+			return nil, r.err
+		}
+	}
+	return r, nil
+}
+
+type checkedReader struct {
+	r       io.Reader
+	left    int64
+	content Content
+	sum     hash.Hash
+	err     error // with which the reading ended
+	io.Closer
+}
+
+func (r *checkedReader) Read(p []byte) (int, error) {
+	if r.left == 0 && r.err == nil {
+		r.err = io.EOF // end was happy when the last piece was read
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.r.Read(p[:min(int64(len(p)), r.left)])
+	r.sum.Write(p[:n])
+	r.left -= int64(n)
+	switch {
+	case r.left == 0:
+		if err := r.end(); err != io.EOF {
+			r.err = err
+			return 0, err
+		}
+	case err == io.EOF:
+		r.err = fmt.Errorf("the content was said to have %d bytes, and it has %d: it changed while it was read", r.content.Size, r.content.Size-r.left)
+	case err != nil:
+		r.err = err
+	}
+	return n, r.err
+}
+
+// end tells whether all is well behind the last byte, as io.EOF or another error.
+func (r *checkedReader) end() error {
+	var one [1]byte
+	n, err := io.ReadFull(r.r, one[:])
+	switch {
+	case n > 0:
+		return fmt.Errorf("the content was said to have %d bytes, and it has more: it changed while it was read", r.content.Size)
+	case err != io.EOF:
+		return err
+	}
+	if got := hex.EncodeToString(r.sum.Sum(nil)); got != r.content.SHA256 {
+		return fmt.Errorf("the content was said to have SHA-256 %s, and it has %s: it changed while it was read", r.content.SHA256, got)
+	}
+	return io.EOF
 }
 
 // contextReader reads until its context is done.

@@ -11,6 +11,12 @@ func TestOpen(t *testing.T) {
 		"/srv/pkgs":                          "/srv/pkgs",
 		"file:///srv/pkgs":                   "/srv/pkgs",
 		"file://localhost/srv/core%3A/a%20b": "/srv/core:/a b",
+		"gs://pkgs":                          "gs://pkgs",
+		"gs://pkgs/":                         "gs://pkgs",
+		"gs://pkgs/a/b%20c%25/":              "gs://pkgs/a/b c%",
+		"s3://pkgs/a?region=eu-central-1":    "s3://pkgs/a",
+		"s3://pkgs/a?endpoint=http://127.0.0.1:9000&region=x":            "s3://pkgs/a",
+		"gs://pkgs.k8s.io_x/a:b?endpoint=https://private.googleapis.com": "gs://pkgs.k8s.io_x/a:b",
 	} {
 		b, err := Open(address)
 		if err != nil || b.String() != want {
@@ -19,14 +25,32 @@ func TestOpen(t *testing.T) {
 	}
 	for address, want := range map[string]string{
 		"":                    "is empty",
-		"gs://pkgs":           "does not store in gs:// buckets",
-		"s3://pkgs/prefix":    "does not store in s3:// buckets",
-		"https://pkgs.k8s.io": "expected a path or file:///path",
-		"file://host/srv":     "expected file:///path",
-		"file://":             "expected file:///path",
-		"file:///srv?x=y":     "expected file:///path",
+		"s3://pkgs_x/prefix":  `"pkgs_x" cannot be the name of a bucket`,
+		"s3://pkgs?region=EU": `"EU" cannot be the name of a region`,
+		"s3://pkgs?regoin=eu": `it has no parameter "regoin": expected s3://bucket/prefix?region=…&endpoint=…`,
+		"gs://":               `"" cannot be the name of a bucket`,
+		"gs:///prefix":        `"" cannot be the name of a bucket`,
+		"gs://Pkgs":           `"Pkgs" cannot be the name of a bucket`,
+		"gs://pkgs:80/x":      `"pkgs:80" cannot be the name of a bucket`,
+		"gs://u:secret@pkgs":  "holds a user or a password",
+		"gs://pkgs//x":        "its prefix",
+		"gs://pkgs/a/../b":    "its prefix",
+		"gs://pkgs//":         "its prefix",
+		"gs://pkgs/a#b":       "it has a #",
+		"gs://pkgs?region=eu": `it has no parameter "region": expected gs://bucket/prefix`,
+		"gs://pkgs?endpoint=": `parameter "endpoint" has one value`,
+		"gs://pkgs?endpoint=https://a&endpoint=https://b": `parameter "endpoint" has one value`,
+		"gs://pkgs?endpoint=localhost:80":                 `and not "localhost:80"`,
+		"gs://pkgs?endpoint=https://a/b":                  `and not "https://a/b"`,
+		"gs://pkgs?endpoint=https://u@a":                  `and not "https://u@a"`,
+		"gs://pkgs?endpoint=%zz":                          "behind the question mark",
+		"gs://pkgs/%zz":                                   "invalid URL escape",
+		"https://pkgs.k8s.io":                             "expected a path, file:///path, gs://bucket/prefix or s3",
+		"file://host/srv":                                 "expected file:///path",
+		"file://":                                         "expected file:///path",
+		"file:///srv?x=y":                                 "expected file:///path",
 	} {
-		if b, err := Open(address); err == nil || !strings.Contains(err.Error(), want) {
+		if b, err := Open(address); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got %v, %v, want %q", address, b, err, want)
 		}
 	}

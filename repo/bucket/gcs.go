@@ -1,0 +1,290 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cloud.google.com/go/storage"
+	"google.golang.org/api/googleapi"
+	"google.golang.org/api/iterator"
+	"google.golang.org/api/option"
+)
+
+// gcs is Google Cloud Storage. Its generations are the store's. The store refuses bytes that have not the CRC32C that we
+// send ahead of them; the SHA-256 that it gives back is what the writer said and checked while it sent them.
+//
+// Objects are sent in one request, which holds nothing in memory; larger than resumable they are sent in chunks, each
+// of which can be sent again. Times are whole seconds, because readings know no better.
+type gcs struct {
+	bucket  string
+	options []option.ClientOption
+
+	mu     sync.Mutex
+	client *storage.Client // guarded by mu; nil until it is needed
+}
+
+const (
+	resumable = 64 << 20 // larger objects are sent in chunks
+	chunkSize = 8 << 20  // what each such write holds in memory
+)
+
+// newGCS returns the store of a bucket. An endpoint of http:// is for tests: no credentials go there.
+func newGCS(bucket, endpoint string) *gcs {
+	g := &gcs{bucket: bucket, options: []option.ClientOption{option.WithScopes(storage.ScopeReadWrite), storage.WithXMLReads()}}
+	if endpoint != "" {
+		g.options = append(g.options, option.WithEndpoint(endpoint+"/storage/v1/"))
+	}
+	if strings.HasPrefix(endpoint, "http:") {
+		g.options = append(g.options, option.WithoutAuthentication())
+	}
+	return g
+}
+
+// handle returns the bucket's handle, and looks for credentials when it is called first.
+func (g *gcs) handle(ctx context.Context) (*storage.BucketHandle, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.client == nil {
+		client, err := storage.NewClient(context.WithoutCancel(ctx), g.options...)
+		if err != nil {
+			return nil, fmt.Errorf("%s (%w)", gcsLogin, err)
+		}
+		// Attempts are counted, and their outcomes weighed, in cloud.
+		client.SetRetry(storage.WithPolicy(storage.RetryNever))
+		g.client = client
+	}
+	return g.client.Bucket(g.bucket), nil
+}
+
+const gcsLogin = "there are no Google credentials that work: run gcloud auth application-default login, or let GOOGLE_APPLICATION_CREDENTIALS name the file of a key"
+
+func (g *gcs) stat(ctx context.Context, key string) (stored, error) {
+	b, err := g.handle(ctx)
+	if err != nil {
+		return stored{}, err
+	}
+	attrs, err := b.Object(key).Attrs(ctx)
+	if err != nil {
+		return stored{}, g.fail("storage.objects.get", err)
+	}
+	return gcsObject(attrs), nil
+}
+
+func gcsObject(a *storage.ObjectAttrs) stored {
+	return stored{Info{
+		Name:         a.Name,
+		Size:         a.Size,
+		Generation:   Generation(strconv.FormatInt(a.Generation, 10)),
+		SHA256:       digestIn(a.Metadata),
+		Modified:     a.Updated.UTC().Truncate(time.Second),
+		ContentType:  a.ContentType,
+		CacheControl: a.CacheControl,
+	}, metadata(a.Metadata, metaMark)}
+}
+
+func (g *gcs) open(ctx context.Context, key string, offset int64, generation Generation) (io.ReadCloser, stored, error) {
+	b, err := g.handle(ctx)
+	if err != nil {
+		return nil, stored{}, err
+	}
+	o := b.Object(key).ReadCompressed(true) // as it is stored
+	if generation != "" {
+		number, ok := gcsNumber(generation)
+		if !ok {
+			return nil, stored{}, ErrNotExist
+		}
+		o = o.Generation(number)
+	}
+	r, err := o.NewRangeReader(ctx, offset, -1)
+	if err != nil {
+		return nil, stored{}, g.fail("storage.objects.get", err)
+	}
+	return r, stored{Info{
+		Name:         key,
+		Size:         r.Attrs.Size,
+		Generation:   Generation(strconv.FormatInt(r.Attrs.Generation, 10)),
+		SHA256:       digestIn(r.Metadata()),
+		Modified:     r.Attrs.LastModified.UTC(),
+		ContentType:  r.Attrs.ContentType,
+		CacheControl: r.Attrs.CacheControl,
+	}, metadata(r.Metadata(), metaMark)}, nil
+}
+
+func (g *gcs) put(ctx context.Context, key string, content Content, options PutOptions, mark string) (_ stored, unsure bool, err error) {
+	b, err := g.handle(ctx)
+	if err != nil {
+		return stored{}, false, err
+	}
+	o := b.Object(key)
+	if want, ok := wanted(options.Condition); ok && want == "" {
+		o = o.If(storage.Conditions{DoesNotExist: true})
+	} else if ok {
+		number, ok := gcsNumber(want)
+		if !ok {
+			return stored{}, false, ErrCondition // no object ever has it
+		}
+		o = o.If(storage.Conditions{GenerationMatch: number})
+	}
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	if err := copyContent(ctx, sum, content); err != nil {
+		return stored{}, false, &contentError{err}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var repeated atomic.Bool
+	if content.Size > resumable {
+		o = o.Retryer(storage.WithPolicy(storage.RetryAlways), storage.WithErrorFunc(func(err error) bool {
+			again := storage.ShouldRetry(err)
+			if again {
+				repeated.Store(true)
+			}
+			return again
+		}))
+	}
+	w := o.NewWriter(ctx)
+	w.ContentType, w.CacheControl = options.ContentType, options.CacheControl
+	w.Metadata = map[string]string{metaSHA256: content.SHA256, metaMark: mark}
+	w.CRC32C, w.SendCRC32C = sum.Sum32(), true
+	w.ChunkSize = 0
+	if content.Size > resumable {
+		w.ChunkSize, w.ChunkTransferTimeout = chunkSize, chunkSize/slowest*time.Second
+	}
+	// The store sees the end of the bytes only when Close is called, which does not happen if they are wrong.
+	err = copyContent(ctx, &storeWriter{w: w}, content)
+	var broken *storeError
+	if err != nil && !errors.As(err, &broken) {
+		cancel()
+		w.Close()
+		return stored{}, false, &contentError{err}
+	}
+	if err := w.Close(); err != nil {
+		if err = g.fail("storage.objects.create, and storage.objects.delete to overwrite", err); errors.Is(err, ErrNotExist) {
+			err = errNoBucket
+		}
+		return stored{}, repeated.Load(), err
+	}
+	attrs := w.Attrs()
+	if attrs.Size != content.Size || attrs.CRC32C != sum.Sum32() {
+		return stored{}, true, fmt.Errorf("the store answered that it has %d bytes with CRC32C %08x, and %d with %08x were sent", attrs.Size, attrs.CRC32C, content.Size, sum.Sum32())
+	}
+	return gcsObject(attrs), false, nil
+}
+
+// storeWriter tells errors of writing to the store from errors of reading what is written.
+type storeWriter struct{ w io.Writer }
+
+type storeError struct{ error }
+
+func (w *storeWriter) Write(p []byte) (int, error) {
+	n, err := w.w.Write(p)
+	if err != nil {
+		err = &storeError{err}
+	}
+	return n, err
+}
+
+func (g *gcs) list(ctx context.Context, prefix, page string, limit int) ([]stored, string, error) {
+	b, err := g.handle(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	query := &storage.Query{Prefix: prefix, Projection: storage.ProjectionNoACL}
+	if err := query.SetAttrSelection([]string{"Name", "Size", "Generation", "Metadata", "Updated", "ContentType", "CacheControl"}); err != nil {
+		return nil, "", err
+	}
+	var found []*storage.ObjectAttrs
+	next, err := iterator.NewPager(b.Objects(ctx, query), limit, page).NextPage(&found)
+	if err != nil {
+		if err = g.fail("storage.objects.list", err); errors.Is(err, ErrNotExist) {
+			err = errNoBucket
+		}
+		return nil, "", err
+	}
+	objects := make([]stored, len(found))
+	for i, attrs := range found {
+		objects[i] = gcsObject(attrs)
+	}
+	return objects, next, nil
+}
+
+func (g *gcs) delete(ctx context.Context, key string, generation Generation) error {
+	b, err := g.handle(ctx)
+	if err != nil {
+		return err
+	}
+	number, ok := gcsNumber(generation)
+	if !ok {
+		return ErrCondition
+	}
+	if err := b.Object(key).If(storage.Conditions{GenerationMatch: number}).Delete(ctx); err != nil {
+		return g.fail("storage.objects.delete", err)
+	}
+	return nil
+}
+
+// gcsNumber reads a generation of ours, if it is one.
+func gcsNumber(g Generation) (int64, bool) {
+	number, err := strconv.ParseInt(string(g), 10, 64)
+	return number, err == nil && number > 0
+}
+
+// fail says what an error of the store's library means. The permissions are those that the request needed.
+func (g *gcs) fail(permissions string, err error) error {
+	var answer *googleapi.Error
+	if !errors.As(err, &answer) {
+		switch {
+		case errors.Is(err, storage.ErrBucketNotExist):
+			return errNoBucket
+		case errors.Is(err, storage.ErrObjectNotExist):
+			return ErrNotExist
+		case strings.Contains(err.Error(), "oauth2") || strings.Contains(err.Error(), "cannot fetch token"):
+			return fmt.Errorf("%s (%w)", gcsLogin, err)
+		}
+		return &failure{judgeTransport(err), err}
+	}
+	switch answer.Code {
+	case http.StatusPreconditionFailed, http.StatusNotModified:
+		return ErrCondition
+	case http.StatusNotFound:
+		if strings.Contains(answer.Message, "bucket does not exist") || strings.Contains(answer.Body, "NoSuchBucket") {
+			return errNoBucket
+		}
+		return ErrNotExist
+	case http.StatusUnauthorized:
+		return fmt.Errorf("%s (%w)", gcsLogin, err)
+	case http.StatusForbidden:
+		return fmt.Errorf("the credentials lack a permission: grant them %s on the bucket, which roles/storage.objectUser has (%w)", permissions, err)
+	}
+	if v := judgeStatus(answer.Code); v != final {
+		return &failure{v, err}
+	}
+	return err
+}
+
+// metadata returns a value of an object's metadata; some answers spell the keys like headers.
+func metadata(m map[string]string, key string) string {
+	for k, v := range m {
+		if strings.EqualFold(k, key) {
+			return v
+		}
+	}
+	return ""
+}
+
+// digestIn returns the SHA-256 in an object's metadata, if it is one.
+func digestIn(m map[string]string) string {
+	value := metadata(m, metaSHA256)
+	if len(value) != 64 || strings.Trim(value, "0123456789abcdef") != "" {
+		return ""
+	}
+	return value
+}
