@@ -10,7 +10,7 @@ CLIENT_TESTS := ^TestClients
 .PHONY: help
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "With REAL=1, make release and make run compile Kubernetes itself for amd64 and arm64 (minutes, 4 GB of memory)."
+	@echo "With REAL=1, make release and make run compile Kubernetes itself for amd64 and arm64, which takes minutes."
 
 .PHONY: build
 build: ## compile bin/pkgs

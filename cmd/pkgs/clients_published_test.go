@@ -14,6 +14,7 @@ import (
 // clients are real: apt and dpkg of three Debian releases in systems of their own, and this machine's dnf, zypper, rpm,
 // gpgv and sqv. make test installs all of them.
 func TestClients(t *testing.T) {
+	requireClients(t)
 	p := publish(t)
 	t.Run("apt", func(t *testing.T) {
 		for _, client := range aptClients {
@@ -67,6 +68,31 @@ func TestClients(t *testing.T) {
 		t.Parallel()
 		testIndexes(t, p)
 	})
+}
+
+// requireClients ends the test unless everything is there that testdata/clients/setup installs for it. It says all that
+// is missing at once.
+func requireClients(t *testing.T) {
+	t.Helper()
+	var missing []string
+	if os.Getuid() != 0 {
+		missing = append(missing, "root, to make mounts and to chroot")
+	}
+	for _, program := range []string{"apt-ftparchive", "createrepo_c", "dnf", "gpg", "gpgv", "lintian", "rpm", "rpmbuild",
+		"rpmkeys", "rpmlint", "sqv", "zypper"} {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, program)
+		}
+	}
+	for _, client := range aptClients {
+		if _, err := os.Stat(filepath.Join(systems, client.suite, "made-from")); err != nil {
+			missing = append(missing, "a Debian system in .cache/roots/"+client.suite)
+		}
+	}
+	if len(missing) > 0 {
+		t.Fatalf("for the tests of real clients there is lacking: %s. Run make test as root, which installs it, or make test-short without these tests",
+			strings.Join(missing, "; "))
+	}
 }
 
 // repoAddresses are the two ways in which a .repo file says where a repository is.
