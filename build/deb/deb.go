@@ -69,6 +69,9 @@ func (m Meta) FileName() string { return m.Package + "_" + m.Version + "_" + m.A
 // Write writes the package to w, from w's present position on. When it fails, or when ctx ends, what was written is of no
 // use.
 func Write(ctx context.Context, w io.WriteSeeker, m Meta, tree *payload.Tree, c *payload.Compressor) error {
+	if err := m.Check(); err != nil {
+		return fmt.Errorf("package %q: %w", m.Package, err)
+	}
 	if err := write(ctx, w, m, tree, c); err != nil {
 		return fmt.Errorf("%s: %w", m.FileName(), err)
 	}
@@ -82,9 +85,6 @@ func WriteFile(ctx context.Context, path string, m Meta, tree *payload.Tree, c *
 }
 
 func write(ctx context.Context, w io.WriteSeeker, m Meta, tree *payload.Tree, c *payload.Compressor) error {
-	if err := m.Check(); err != nil {
-		return err
-	}
 	files := withParents(tree.Entries())
 	control, err := controlFiles(ctx, m, files)
 	if err != nil {

@@ -119,6 +119,9 @@ func (m Meta) evr() string { return m.Version + "-" + m.Release }
 // Write writes the package to w, from w's present position on. It is signed by signer with m.Time as the time of signing, or
 // not signed if signer is nil. When Write fails, or when ctx ends, what was written is of no use.
 func Write(ctx context.Context, w io.WriteSeeker, m Meta, tree *payload.Tree, c *payload.Compressor, signer HeaderSigner) error {
+	if err := m.Check(); err != nil {
+		return fmt.Errorf("package %q: %w", m.Name, err)
+	}
 	if err := write(ctx, w, m, tree, c, signer); err != nil {
 		return fmt.Errorf("%s: %w", m.FileName(), err)
 	}
@@ -132,9 +135,6 @@ func WriteFile(ctx context.Context, path string, m Meta, tree *payload.Tree, c *
 }
 
 func write(ctx context.Context, w io.WriteSeeker, m Meta, tree *payload.Tree, c *payload.Compressor, signer HeaderSigner) error {
-	if err := m.Check(); err != nil {
-		return err
-	}
 	h := new(header)
 	if err := m.describe(h, tree); err != nil {
 		return err
