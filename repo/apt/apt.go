@@ -30,7 +30,7 @@
 //	by-hash/SHA256/<digest>   both again, under their digest
 //	Release                   Origin to Description, and the digest and size of both
 //
-// SHA256 is the only kind of digest in it: every apt since 2008 knows it, and more of them would be work for nobody.
+// SHA256 is the only kind of digest in it: every apt in use takes it, and more kinds would only cost time.
 // Release is ready to be signed. There is nothing in any file but what the packages and the [Config] say, so equal
 // input gives equal bytes.
 //

@@ -7,11 +7,12 @@
 // entries and the size of its store; then entries of 16 bytes, each with a tag, a type, an offset into the store and a
 // count; then the store. All numbers are big-endian.
 //
-// [ReadPackage] trusts nothing of it. Every entry must lie in the store, behind the one before it, with strings that end
-// there; the digests that the package carries of its main header and of its payload must be right; names, versions,
-// relations and paths must have the form that rpm gives them, and every text must be UTF-8 that XML can hold. The
-// payload is hashed but not unpacked. Headers are limited to 32 MiB and what is made of them to 64 MiB, so that memory
-// does not grow with the file, and time is in proportion to its size.
+// [ReadPackage] trusts nothing of it. As rpm does, it demands that the values fill the store in the order of their
+// entries, and that the region, the part of a header that digests and signatures are over, is all of it. The digests that
+// the package carries of its main header and of its payload must be right; names, versions, relations and paths must
+// have the form that rpm gives them, and every text must be UTF-8 that XML can hold. The payload is hashed but not
+// unpacked. Headers are limited to 32 MiB and what is made of them to 64 MiB, so that memory does not grow with the file,
+// and time is in proportion to its size.
 //
 // # Index
 //
