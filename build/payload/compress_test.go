@@ -352,3 +352,19 @@ func FuzzCompress(f *testing.F) {
 		}
 	})
 }
+
+// A mistake of an encoder must never reach a package.
+func TestEncoderIsChecked(t *testing.T) {
+	data := bytes.Repeat([]byte("a block that is large enough for the cache "), 10_000)
+	for _, segment := range []Segment{{Bytes: []byte("small")}, {Content: Bytes(data)}} {
+		c := &Compressor{Encoder: lyingEncoder{}, Cache: t.TempDir()}
+		_, err := c.Compress(t.Context(), io.Discard, slices.Values([]Segment{segment}))
+		if err == nil || !strings.Contains(err.Error(), "unpacks to something else") {
+			t.Errorf("error %v", err)
+		}
+		left, err := filepath.Glob(filepath.Join(c.Cache, "*", "*"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("the cache has %v, %v", left, err)
+		}
+	}
+}

@@ -47,3 +47,12 @@ func (e brokenEncoder) Encode(context.Context, []byte, []byte) ([]byte, error) {
 type brokenWriter struct{ err error }
 
 func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
+
+// lyingEncoder makes good data of other bytes than it was given.
+type lyingEncoder struct{ storing }
+
+func (lyingEncoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error) {
+	other := append([]byte(nil), src...)
+	other[len(other)-1] ^= 1
+	return storing{}.Encode(ctx, dst, other)
+}

@@ -44,6 +44,8 @@ func (c *chooser) next(pos int, last *[4]uint32) operation {
 	if now.length >= enough || now.kind != literal &&
 		(pos+1 >= len(c.src) || c.look(pos+1, last).saves <= now.saves+waitOne) &&
 		(pos+2 >= len(c.src) || c.look(pos+2, last).saves <= now.saves+waitTwo) {
+		// What was found ahead counts on the last distances of before.
+		c.again(pos + now.length)
 		return now.operation
 	}
 	if at := pos - int(last[0]) - 1; at >= 0 && c.src[at] == c.src[pos] {

@@ -39,7 +39,7 @@ import (
 
 const (
 	// Version names the choices that the encoder makes. It changes whenever any input gives other output.
-	Version = "1"
+	Version = "2"
 	// DictSize is the farthest distance, in bytes. A decoder needs so much memory.
 	DictSize = 1 << dictBits
 	// Memory is about the number of bytes that an Encoder needs.
