@@ -29,9 +29,11 @@ type cloud struct {
 	prefix  string // what all keys start with: empty, or ends with a slash
 	store   store
 	pace    pace
+	// listPage is how many objects are asked for at a time; stores give no more than 1000.
+	listPage int
 
 	mu     sync.Mutex
-	exists bool // guarded by mu; the store was seen to have the bucket
+	looked bool // guarded by mu; it was looked whether the store has the bucket
 }
 
 // store is one kind of cloud store. Each method makes one attempt. The errors match ErrNotExist, ErrCondition or
@@ -62,9 +64,6 @@ const (
 
 // defaultType is the content type of objects that were given none, the same in every store.
 const defaultType = "application/octet-stream"
-
-// listPage is how many objects are asked for at a time: the most that stores give.
-const listPage = 1000
 
 // errNoBucket is matched by the errors of a store that does not have the bucket.
 var errNoBucket = errors.New("there is no such bucket: create it, or correct the address")
@@ -122,21 +121,22 @@ func (c *cloud) Open(ctx context.Context, name string) (io.ReadCloser, Info, err
 	return newCloudReader(ctx, c, key, info, body), info, nil
 }
 
-// missing looks, once, whether an object does not exist because its bucket does not: stores give the same answer.
+// missing looks, once, whether an object does not exist because its bucket does not: stores give the same answer. It
+// believes in the bucket if it may not look.
 func (c *cloud) missing(ctx context.Context, err error) error {
 	if !errors.Is(err, ErrNotExist) {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.exists {
+	if c.looked {
 		return err
 	}
 	_, _, lerr := c.page(ctx, c.prefix, "", 1)
 	if errors.Is(lerr, errNoBucket) {
 		return lerr
 	}
-	c.exists = lerr == nil
+	c.looked = ctx.Err() == nil
 	return err
 }
 
@@ -192,7 +192,7 @@ func (c *cloud) List(ctx context.Context, prefix string) iter.Seq2[Info, error] 
 		page, last := "", ""
 		for err == nil {
 			var objects []stored
-			objects, page, err = c.page(ctx, c.prefix+prefix, page, listPage)
+			objects, page, err = c.page(ctx, c.prefix+prefix, page, c.listPage)
 			for _, o := range objects {
 				if err == nil && o.Name <= last {
 					err = fmt.Errorf("the store lists %q behind %q: a store is needed that lists in the order of names", o.Name, last)

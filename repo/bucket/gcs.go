@@ -22,24 +22,21 @@ import (
 // gcs is Google Cloud Storage. Its generations are the store's. The store refuses bytes that have not the CRC32C that we
 // send ahead of them; the SHA-256 that it gives back is what the writer said and checked while it sent them.
 //
-// Objects are sent in one request, which holds nothing in memory; larger than resumable they are sent in chunks, each
-// of which can be sent again. Times are whole seconds, because readings know no better.
+// Objects are sent in one request, which holds nothing in memory. Larger ones than whole are sent in chunks, each of
+// which can be sent again. Times are whole seconds, because readings know no better.
 type gcs struct {
 	bucket  string
 	options []option.ClientOption
+	whole   int64 // how large an object may be that is sent in one request, in bytes
+	chunk   int   // what each larger write holds in memory, in bytes
 
 	mu     sync.Mutex
 	client *storage.Client // guarded by mu; nil until it is needed
 }
 
-const (
-	resumable = 64 << 20 // larger objects are sent in chunks
-	chunkSize = 8 << 20  // what each such write holds in memory
-)
-
 // newGCS returns the store of a bucket. An endpoint of http:// is for tests: no credentials go there.
 func newGCS(bucket, endpoint string) *gcs {
-	g := &gcs{bucket: bucket, options: []option.ClientOption{option.WithScopes(storage.ScopeReadWrite), storage.WithXMLReads()}}
+	g := &gcs{bucket: bucket, whole: 64 << 20, chunk: 8 << 20, options: []option.ClientOption{option.WithScopes(storage.ScopeReadWrite), storage.WithXMLReads()}}
 	if endpoint != "" {
 		g.options = append(g.options, option.WithEndpoint(endpoint+"/storage/v1/"))
 	}
@@ -141,7 +138,8 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var repeated atomic.Bool
-	if content.Size > resumable {
+	chunked := content.Size > g.whole
+	if chunked {
 		o = o.Retryer(storage.WithPolicy(storage.RetryAlways), storage.WithErrorFunc(func(err error) bool {
 			again := storage.ShouldRetry(err)
 			if again {
@@ -155,8 +153,8 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 	w.Metadata = map[string]string{metaSHA256: content.SHA256, metaMark: mark}
 	w.CRC32C, w.SendCRC32C = sum.Sum32(), true
 	w.ChunkSize = 0
-	if content.Size > resumable {
-		w.ChunkSize, w.ChunkTransferTimeout = chunkSize, chunkSize/slowest*time.Second
+	if chunked {
+		w.ChunkSize, w.ChunkTransferTimeout = g.chunk, time.Minute+time.Duration(g.chunk/slowest)*time.Second
 	}
 	// The store sees the end of the bytes only when Close is called, which does not happen if they are wrong.
 	err = copyContent(ctx, &storeWriter{w: w}, content)
@@ -167,7 +165,11 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 		return stored{}, false, &contentError{err}
 	}
 	if err := w.Close(); err != nil {
-		if err = g.fail("storage.objects.create, and storage.objects.delete to overwrite", err); errors.Is(err, ErrNotExist) {
+		err = g.fail("storage.objects.create, and storage.objects.delete to overwrite", err)
+		switch {
+		case errors.Is(err, ErrNotExist) && chunked:
+			err = &failure{perhaps, errors.New("the store no longer knows the upload that the chunks belong to")}
+		case errors.Is(err, ErrNotExist):
 			err = errNoBucket
 		}
 		return stored{}, repeated.Load(), err
@@ -254,7 +256,7 @@ func (g *gcs) fail(permissions string, err error) error {
 	switch answer.Code {
 	case http.StatusPreconditionFailed, http.StatusNotModified:
 		return ErrCondition
-	case http.StatusNotFound:
+	case http.StatusNotFound, http.StatusGone:
 		if strings.Contains(answer.Message, "bucket does not exist") || strings.Contains(answer.Body, "NoSuchBucket") {
 			return errNoBucket
 		}
@@ -262,7 +264,10 @@ func (g *gcs) fail(permissions string, err error) error {
 	case http.StatusUnauthorized:
 		return fmt.Errorf("%s (%w)", gcsLogin, err)
 	case http.StatusForbidden:
-		return fmt.Errorf("the credentials lack a permission: grant them %s on the bucket, which roles/storage.objectUser has (%w)", permissions, err)
+		return fmt.Errorf("the credentials lack a permission on the bucket: grant them roles/storage.objectUser, or %s (%w)", permissions, err)
+	}
+	if strings.Contains(answer.Message, "CRC32C") {
+		return &failure{refused, err} // the bytes were damaged on their way: we had checked them
 	}
 	if v := judgeStatus(answer.Code); v != final {
 		return &failure{v, err}

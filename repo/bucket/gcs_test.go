@@ -1,6 +1,8 @@
 package bucket
 
 import (
+	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,4 +89,53 @@ func (s *strictGCS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.next.ServeHTTP(w, r)
+}
+
+// TestGCSChunks sends an object in chunks, of which some come to grief.
+func TestGCSChunks(t *testing.T) {
+	f := &faults{}
+	c := openGCS(t, "", func(next http.Handler) http.Handler {
+		f.next = next
+		return f
+	})
+	g := c.store.(*gcs)
+	g.whole, g.chunk = 100<<10, 256<<10
+	data := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // four chunks, and the fake needs an end of its own
+	data = append(data, "the end"...)
+	for what, test := range map[string]struct {
+		request int32 // of the upload: 1 begins it, 2 is the first chunk
+		trouble trouble
+	}{
+		"nothing":                           {0, none},
+		"the beginning is refused":          {1, status + 503},
+		"the beginning is lost":             {1, dropped},
+		"a chunk is refused":                {3, status + 503},
+		"a chunk is lost":                   {3, dropped},
+		"too much at once":                  {4, status + 429},
+		"the answer to the end is lost":     {6, lost},
+		"the answer to the end is an error": {6, late},
+	} {
+		var requests atomic.Int32
+		f.set(func(r *http.Request) trouble {
+			if strings.HasPrefix(r.URL.Path, "/upload/") && requests.Add(1) == test.request {
+				return test.trouble
+			}
+			return none
+		})
+		info, err := c.Put(t.Context(), what, Bytes(data), PutOptions{ContentType: "text/plain", CacheControl: "no-cache", Condition: IfAbsent})
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if n := requests.Load(); n < 6 {
+			t.Errorf("%s: only %d requests", what, n)
+		}
+		got, stat := get(t, c, what)
+		if got != string(data) || stat != info || info.ContentType != "text/plain" || info.CacheControl != "no-cache" {
+			t.Errorf("%s: read %d bytes of %+v, put said %+v", what, len(got), stat, info)
+		}
+		if _, err := c.Put(t.Context(), what, Bytes(data), PutOptions{Condition: IfAbsent}); !errors.Is(err, ErrCondition) {
+			t.Errorf("%s: written a second time: %v", what, err)
+		}
+	}
 }

@@ -58,5 +58,5 @@ func Open(address string) (Bucket, error) {
 
 // newCloud returns the bucket at an address in a store.
 func newCloud(a *address, s store) *cloud {
-	return &cloud{address: a.String(), prefix: a.prefix, store: s, pace: patient}
+	return &cloud{address: a.String(), prefix: a.prefix, store: s, pace: patient, listPage: 1000}
 }

@@ -315,21 +315,20 @@ func s3Digest(checksum *string, meta map[string]string) string {
 // fail says what an error of the store's library means. The permissions are those that the request needed.
 func (s *s3Store) fail(permissions string, err error) error {
 	var answer *awshttp.ResponseError
-	if !errors.As(err, &answer) || answer.HTTPStatusCode() == 0 {
+	if !errors.As(err, &answer) || answer.HTTPStatusCode() < 300 { // or the answer broke off
 		if text := err.Error(); strings.Contains(text, "get identity") || strings.Contains(text, "get credentials") {
 			return fmt.Errorf("%s (%w)", s3Login, err)
 		}
 		return &failure{judgeTransport(err), err}
 	}
-	code := ""
+	status, code, message := answer.HTTPStatusCode(), "", ""
 	var api smithy.APIError
 	if errors.As(err, &api) {
-		code = api.ErrorCode()
+		code, message = api.ErrorCode(), api.ErrorMessage()
 	}
-	status := answer.HTTPStatusCode()
-	if there := answer.Response.Header.Get("X-Amz-Bucket-Region"); there != "" && there != s.region && status >= 300 && status < 500 && status != http.StatusNotFound {
-		return fmt.Errorf("the bucket is in the region %[1]s: write ?region=%[1]s in its address (%[2]w)", there, err)
-	}
+	there := answer.Response.Header.Get("X-Amz-Bucket-Region")
+	// The library's own words are long and lead away from what happened.
+	err = fmt.Errorf("the store answered with status %d, %s %s, to request %s", status, code, message, answer.ServiceRequestID())
 	switch {
 	case code == "NoSuchBucket":
 		return errNoBucket
@@ -337,11 +336,13 @@ func (s *s3Store) fail(permissions string, err error) error {
 		return ErrNotExist
 	case status == http.StatusPreconditionFailed:
 		return ErrCondition
+	case there != "" && there != s.region && status < 500:
+		return fmt.Errorf("the bucket is in the region %[1]s: write ?region=%[1]s in its address (%[2]w)", there, err)
 	case code == "RequestTimeout", code == "BadDigest", code == "XAmzContentSHA256Mismatch", code == "IncompleteBody":
-		return &failure{perhaps, err} // the bytes were lost or damaged on their way: we had checked them
+		return &failure{refused, err} // the bytes were lost or damaged on their way: we had checked them
 	case status == http.StatusNotImplemented:
-		return fmt.Errorf("the store does not know what it was asked for, and it must know conditional writes (If-None-Match, If-Match): choose another store (%w)", err)
-	case status == http.StatusUnauthorized, code == "InvalidAccessKeyId", code == "SignatureDoesNotMatch", code == "ExpiredToken", code == "InvalidToken", code == "TokenRefreshRequired":
+		return fmt.Errorf("the store must know conditional writes (If-None-Match, If-Match) and SHA-256 checksums: choose another store (%w)", err)
+	case status == http.StatusUnauthorized, code == "InvalidAccessKeyId", code == "SignatureDoesNotMatch", code == "ExpiredToken", code == "InvalidToken":
 		return fmt.Errorf("%s (%w)", s3Login, err)
 	case code == "RequestTimeTooSkewed":
 		return fmt.Errorf("the clock of this machine is wrong: set it (%w)", err)
