@@ -448,6 +448,49 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestDamage changes a byte of, and removes, every object that clients read, one at a time: the check must find each.
+func TestDamage(t *testing.T) {
+	b := bucket.NewMemory()
+	mustAdd(t, publisher(t, b), packages(t, "1.35.0", "one"))
+	check(t, b)
+	findings := func(b bucket.Bucket) []verify.Finding {
+		report, err := verify.Stream(t.Context(), verify.Config{Source: verify.FromBucket(b), Keyring: signer(t).Keyring(), Now: now}, streamName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report.Findings
+	}
+	objects := 0
+	for info, err := range b.List(t.Context(), string(streamName)+"/") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects++
+		name := info.Name
+		about := func(f verify.Finding) bool {
+			// A signature that does not fit may be due to either side.
+			return strings.HasPrefix(f.Object, name) || f.Object == name+".asc"
+		}
+		flipped := b.Clone()
+		if err := flipped.Corrupt(name, func(data []byte) []byte { data[len(data)/2] ^= 1; return data }); err != nil {
+			t.Fatal(err)
+		}
+		if found := findings(flipped); !slices.ContainsFunc(found, about) {
+			t.Errorf("%s with one bit changed: found %v", name, found)
+		}
+		gone := b.Clone()
+		if err := gone.Delete(t.Context(), name, info.Generation); err != nil {
+			t.Fatal(err)
+		}
+		if found := findings(gone); !slices.ContainsFunc(found, func(f verify.Finding) bool { return f.Object == name && strings.HasPrefix(f.Problem, "is missing") }) {
+			t.Errorf("%s removed: found %v", name, found)
+		}
+	}
+	if objects < 20 {
+		t.Errorf("only %d objects were tried", objects)
+	}
+}
+
 func TestPlanPrint(t *testing.T) {
 	b := bucket.NewMemory()
 	plan, err := publisher(t, b).Plan(t.Context(), testStream(), Change{Add: packages(t, "1.35.0", "one")})

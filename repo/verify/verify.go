@@ -115,6 +115,7 @@ type check struct {
 	mu       sync.Mutex
 	report   *Report          // guarded by mu
 	packages map[string]claim // by object name; written before packages are read
+	nevras   map[string]nevra // of rpms, likewise
 }
 
 // claim is what a signed index says of a package file.
@@ -128,7 +129,7 @@ func Stream(ctx context.Context, cfg Config, stream layout.Stream) (*Report, err
 	if cfg.Parallel == 0 {
 		cfg.Parallel = 8
 	}
-	c := &check{Config: cfg, stream: stream, packages: map[string]claim{}}
+	c := &check{Config: cfg, stream: stream, packages: map[string]claim{}, nevras: map[string]nevra{}}
 	c.report = &Report{Stream: stream, Source: cfg.Source.String(), SignedBy: []string{}, Findings: []Finding{}}
 	for _, step := range []func(context.Context) error{c.apt, c.yum, c.mirrorlist, c.files} {
 		if err := step(ctx); err != nil {

@@ -11,7 +11,10 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
+
+	"github.com/cavaliergopher/rpm"
 
 	"sigs.k8s.io/pkgs/repo/layout"
 	"sigs.k8s.io/pkgs/repo/yum"
@@ -124,6 +127,39 @@ func (s checksum) sha256() string {
 	return s.Value
 }
 
+// version is what an index says of a package's version.
+type version struct {
+	Epoch   string `xml:"epoch,attr"`
+	Version string `xml:"ver,attr"`
+	Release string `xml:"rel,attr"`
+}
+
+// nevra is what identifies an rpm: name, epoch, version, release and architecture.
+type nevra struct {
+	name    string
+	version version
+	arch    string
+}
+
+func (n nevra) String() string {
+	return fmt.Sprintf("%s-%s:%s-%s.%s", n.name, n.version.Epoch, n.version.Version, n.version.Release, n.arch)
+}
+
+// nevraOf reads what an rpm says that it is, by a parser that had no part in indexing it. That parser trusts the sizes that
+// a header gives, so it gets only headers that were found well-formed before, and is kept from panicking outward.
+func nevraOf(head []byte) (n nevra, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("its header cannot be parsed: %v", r)
+		}
+	}()
+	p, err := rpm.Read(bytes.NewReader(head))
+	if err != nil {
+		return n, err
+	}
+	return nevra{p.Name(), version{strconv.Itoa(p.Epoch()), p.Version(), p.Release()}, p.Architecture()}, nil
+}
+
 type location struct {
 	Href string `xml:"href,attr"`
 }
@@ -147,6 +183,8 @@ func (c *check) primary(root, name string, data []byte) int {
 		}
 		var p struct {
 			Name     string   `xml:"name"`
+			Arch     string   `xml:"arch"`
+			Version  version  `xml:"version"`
 			Checksum checksum `xml:"checksum"`
 			Size     struct {
 				Package int64 `xml:"package,attr"`
@@ -163,6 +201,7 @@ func (c *check) primary(root, name string, data []byte) int {
 			continue
 		}
 		c.claims(name, file, claim{p.Size.Package, p.Checksum.sha256()})
+		c.nevras[file] = nevra{p.Name, p.Version, p.Arch}
 		n++
 	}
 }
@@ -189,6 +228,11 @@ func (c *check) rpm(name string, in io.Reader, size int64) (int64, error) {
 		c.found(name, "is not signed")
 	} else if _, err := sign.VerifyBinary(signature.Header, signature.Packet, c.Keyring, c.Now); err != nil {
 		c.found(name, "%v", err)
+	}
+	if is, err := nevraOf(head); err != nil {
+		c.found(name, "%v", err)
+	} else if want := c.nevras[name]; is != want {
+		c.found(name, "is the package %s, the index says %s", is, want)
 	}
 	payload := sha256.New()
 	payload.Write(head[min(signature.PayloadOffset, n):])
