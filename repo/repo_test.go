@@ -469,7 +469,7 @@ func TestDamage(t *testing.T) {
 		name := info.Name
 		about := func(f verify.Finding) bool {
 			// A signature that does not fit may be due to either side.
-			return strings.HasPrefix(f.Object, name) || f.Object == name+".asc"
+			return strings.HasPrefix(f.Object, name) || f.Object == name+".asc" || f.Object == name+".gpg"
 		}
 		flipped := b.Clone()
 		if err := flipped.Corrupt(name, func(data []byte) []byte { data[len(data)/2] ^= 1; return data }); err != nil {

@@ -146,7 +146,10 @@ func printReport(w io.Writer, r *verify.Report) error {
 	fmt.Fprintf(&b, "verified %s in %s: %s\n", r.Stream, r.Source, verdict)
 	fmt.Fprintf(&b, "  %d debs and %d rpms in the indexes, %d package files read (%s)\n", r.Debs, r.Rpms, r.Read, repo.Size(r.Bytes))
 	for _, fingerprint := range r.SignedBy {
-		fmt.Fprintf(&b, "  signed by %s on %s, valid until %s\n", fingerprint, r.Date.Format(time.DateOnly), r.ValidUntil.Format(time.DateOnly))
+		fmt.Fprintf(&b, "  signed by %s\n", fingerprint)
+	}
+	if !r.Date.IsZero() {
+		fmt.Fprintf(&b, "  made on %s, valid until %s\n", r.Date.Format(time.DateOnly), r.ValidUntil.Format(time.DateOnly))
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "  ! %s\n", f)

@@ -20,37 +20,42 @@ import (
 	"sigs.k8s.io/pkgs/sign"
 )
 
-// apt checks the apt repository down to the list of its packages.
+// apt checks the apt repository down to the list of its packages. It goes on from InRelease or, as apt does when that is no
+// good, from Release and Release.gpg.
 func (c *check) apt(ctx context.Context) error {
 	name := c.stream.Deb(layout.InRelease)
-	data, err := c.get(ctx, name)
-	if data == nil || err != nil {
-		return err
-	}
-	text, signatures, err := sign.VerifyClearsigned(data, c.Keyring, c.Now)
+	text, err := c.clearsigned(ctx, name)
 	if err != nil {
-		c.found(name, "%v", err)
-		return nil
-	}
-	c.signedBy(signatures)
-	if err := c.detached(ctx, text); err != nil {
 		return err
+	}
+	release, err := c.detached(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case text == nil && release == nil:
+		return nil
+	case text == nil:
+		name, text = c.stream.Deb(layout.Release), release
+	case release != nil && !bytes.Equal(release, text):
+		c.found(c.stream.Deb(layout.Release), "differs from the text of %s", layout.InRelease)
 	}
 	if err := c.key(ctx, c.stream.Deb(layout.ReleaseKey)); err != nil {
 		return err
 	}
-	release, err := paragraphs(text)
-	if err != nil || len(release) != 1 {
+	all, err := paragraphs(text)
+	if err != nil || len(all) != 1 {
 		c.found(name, "is not one paragraph of fields: %v", err)
 		return nil
 	}
-	c.dates(name, release[0].Values)
-	indexes, err := checksums(release[0].Values["SHA256"])
+	fields := all[0].Values
+	c.dates(name, fields)
+	indexes, err := checksums(fields["SHA256"])
 	if err != nil {
 		c.found(name, "SHA256: %v", err)
 		return nil
 	}
-	byHash := release[0].Values["Acquire-By-Hash"] == "yes"
+	byHash := fields["Acquire-By-Hash"] == "yes"
 	for file, want := range indexes {
 		data, err := c.getExact(ctx, c.stream.Deb(file), want)
 		if err != nil {
@@ -74,23 +79,38 @@ func (c *check) apt(ctx context.Context) error {
 	return nil
 }
 
-// detached checks Release and Release.gpg, which clients without InRelease use.
-func (c *check) detached(ctx context.Context, text []byte) error {
+// clearsigned returns the text of InRelease, or nil when it is missing or its signature is no good.
+func (c *check) clearsigned(ctx context.Context, name string) ([]byte, error) {
+	data, err := c.get(ctx, name)
+	if data == nil || err != nil {
+		return nil, err
+	}
+	text, signatures, err := sign.VerifyClearsigned(data, c.Keyring, c.Now)
+	if err != nil {
+		c.found(name, "%v", err)
+		return nil, nil
+	}
+	c.signedBy(signatures)
+	return text, nil
+}
+
+// detached returns Release, or nil when it or Release.gpg is missing or no good.
+func (c *check) detached(ctx context.Context) ([]byte, error) {
 	release, err := c.get(ctx, c.stream.Deb(layout.Release))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	signature, err := c.get(ctx, c.stream.Deb(layout.ReleaseGpg))
 	if err != nil || release == nil || signature == nil {
-		return err
+		return nil, err
 	}
-	if !bytes.Equal(release, text) {
-		c.found(c.stream.Deb(layout.Release), "differs from the text of %s", layout.InRelease)
+	signatures, err := sign.VerifyDetached(release, signature, c.Keyring, c.Now)
+	if err != nil {
+		c.found(c.stream.Deb(layout.ReleaseGpg), "does not sign %s: %v", layout.Release, err)
+		return nil, nil
 	}
-	if _, err := sign.VerifyDetached(release, signature, c.Keyring, c.Now); err != nil {
-		c.found(c.stream.Deb(layout.ReleaseGpg), "%v", err)
-	}
-	return nil
+	c.signedBy(signatures)
+	return release, nil
 }
 
 // dates checks that a client takes the index for neither outdated nor made in the future.
