@@ -304,22 +304,29 @@ func TestCloudBrokenReading(t *testing.T) {
 	})
 }
 
-// TestCloudDamage: bytes that are not those that were written do not get out.
+// TestCloudDamage: bytes that are changed on their way do not get out of a store, nor into it.
 func TestCloudDamage(t *testing.T) {
 	for _, c := range clouds {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
+			var writes, damaged atomic.Int32
 			b := c.open(t, "", func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					if r.Method != http.MethodGet {
-						next.ServeHTTP(w, r)
+					switch r.Method {
+					case http.MethodGet:
+						answer := httptest.NewRecorder()
+						next.ServeHTTP(answer, r)
+						maps.Copy(w.Header(), answer.Header())
+						w.WriteHeader(answer.Code)
+						w.Write(bytes.Replace(answer.Body.Bytes(), []byte("good"), []byte("evil"), 1))
 						return
+					case http.MethodPost, http.MethodPut:
+						if writes.Add(1) <= damaged.Load() {
+							body, _ := io.ReadAll(r.Body)
+							r.Body = io.NopCloser(bytes.NewReader(bytes.Replace(body, []byte("good"), []byte("evil"), 1)))
+						}
 					}
-					answer := httptest.NewRecorder()
-					next.ServeHTTP(answer, r)
-					maps.Copy(w.Header(), answer.Header())
-					w.WriteHeader(answer.Code)
-					w.Write(bytes.Replace(answer.Body.Bytes(), []byte("good"), []byte("evil"), 1))
+					next.ServeHTTP(w, r)
 				})
 			})
 			put(t, b, "x", "good bytes")
@@ -331,8 +338,39 @@ func TestCloudDamage(t *testing.T) {
 			if data, err := io.ReadAll(r); err == nil || len(data) != 0 {
 				t.Errorf("read %q, %v", data, err)
 			}
+			writes.Store(0)
+			damaged.Store(2)
+			if put(t, b, "y", "good bytes"); writes.Load() != 3 {
+				t.Errorf("written with %d attempts of which 2 were damaged", writes.Load())
+			}
+			damaged.Store(1000)
+			if _, err := b.Put(t.Context(), "z", Bytes([]byte("good bytes")), PutOptions{}); err == nil {
+				t.Error("a damaged write succeeded")
+			}
+			if _, err := b.Stat(t.Context(), "z"); !errors.Is(err, ErrNotExist) {
+				t.Errorf("a damaged write left %v", err)
+			}
 		})
 	}
+}
+
+// TestCloudDeleteRace: what is written while a deletion is under way stays.
+func TestCloudDeleteRace(t *testing.T) {
+	eachCloud(t, func(t *testing.T, c *cloud, f *faults) {
+		info := put(t, c, "x", "old")
+		f.set(func(r *http.Request) trouble {
+			if r.Method == http.MethodDelete {
+				put(t, c, "x", "new")
+			}
+			return none
+		})
+		if err := c.Delete(t.Context(), "x", info.Generation); !errors.Is(err, ErrCondition) {
+			t.Errorf("delete: %v", err)
+		}
+		if got, _ := get(t, c, "x"); got != "new" {
+			t.Errorf("the object is %q", got)
+		}
+	})
 }
 
 // TestCloudFaults has one writer for each object, with trouble at every third request. After each operation a look

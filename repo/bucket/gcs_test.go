@@ -105,20 +105,28 @@ func TestGCSChunks(t *testing.T) {
 	for what, test := range map[string]struct {
 		request int32 // of the upload: 1 begins it, 2 is the first chunk
 		trouble trouble
+		then    trouble
 	}{
-		"nothing":                           {0, none},
-		"the beginning is refused":          {1, status + 503},
-		"the beginning is lost":             {1, dropped},
-		"a chunk is refused":                {3, status + 503},
-		"a chunk is lost":                   {3, dropped},
-		"too much at once":                  {4, status + 429},
-		"the answer to the end is lost":     {6, lost},
-		"the answer to the end is an error": {6, late},
+		"nothing":                              {0, none, none},
+		"the beginning is refused":             {1, status + 503, none},
+		"the beginning is lost":                {1, dropped, none},
+		"a chunk is refused":                   {3, status + 503, none},
+		"a chunk is lost":                      {3, dropped, none},
+		"too much at once":                     {4, status + 429, none},
+		"the answer to the end is lost":        {6, lost, none},
+		"the end is refused after it was done": {6, lost, status + 412},
+		"the answer to the end is an error":    {6, late, none},
 	} {
 		var requests atomic.Int32
 		f.set(func(r *http.Request) trouble {
-			if strings.HasPrefix(r.URL.Path, "/upload/") && requests.Add(1) == test.request {
+			if !strings.HasPrefix(r.URL.Path, "/upload/") {
+				return none
+			}
+			switch requests.Add(1) {
+			case test.request:
 				return test.trouble
+			case 7: // what the store says to an end that it has seen already
+				return test.then
 			}
 			return none
 		})
