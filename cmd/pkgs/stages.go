@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -12,13 +13,16 @@ import (
 )
 
 func newBuild(p *program) *cobra.Command {
-	var stream, out string
-	var unsigned bool
+	var stream, out, cache string
+	var unsigned, check bool
 	cmd := &cobra.Command{
 		Use:   "build VERSION --out DIR",
 		Short: "Build the packages of a version in a directory",
 		Long: `Build makes the deb and rpm files of a version, below DIR/deb and DIR/rpm, and no more: the first stage of a
-cut. The rpms are signed, unless --unsigned says that they should not be.`,
+cut. The rpms are signed, unless --unsigned says that they should not be.
+
+With --check everything is built twice, in two kinds of surroundings that differ in time zone, locale, processors, umask,
+working directory, home and caches, and it is an error if a byte differs.`,
 		Example: `  pkgs build v1.35.1 --out packages
   pkgs publish packages --stream core:/stable:/v1.35`,
 		Args: args(cobra.ExactArgs(1)),
@@ -29,6 +33,22 @@ cut. The rpms are signed, unless --unsigned says that they should not be.`,
 			cfg, version, target, err := p.target(given[0], stream)
 			if err != nil {
 				return err
+			}
+			if cache != "" {
+				if cfg.Cache, err = filepath.Abs(cache); err != nil {
+					return err
+				}
+			}
+			if check {
+				again := []string{"build", given[0], "--stream", target.Name, "--unsigned=" + strconv.FormatBool(unsigned)}
+				if p.passphrase != "" {
+					file, err := filepath.Abs(p.passphrase)
+					if err != nil {
+						return err
+					}
+					again = append(again, "--passphrase-file", file)
+				}
+				return p.checkBuild(cmd.Context(), cfg, again, out)
 			}
 			var signing *signingKeys
 			if !unsigned {
@@ -56,6 +76,8 @@ cut. The rpms are signed, unless --unsigned says that they should not be.`,
 	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream, when more than one takes the version")
 	cmd.Flags().StringVar(&out, "out", "", "`directory` for the packages")
 	cmd.Flags().BoolVar(&unsigned, "unsigned", false, "do not sign the rpms")
+	cmd.Flags().StringVar(&cache, "cache", "", "`directory` for downloads and compressed blocks instead of the configuration's")
+	cmd.Flags().BoolVar(&check, "check", false, "build twice in different surroundings and compare")
 	return cmd
 }
 

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// surroundings are what must make no difference to the bytes of a package.
+type surroundings struct {
+	zone, locale string
+	processors   int
+	umask        int
+}
+
+// checkBuild builds packages twice, by this program run anew in two kinds of surroundings that differ in time zone, locale,
+// number of processors, umask, working directory, home and caches, and compares every byte. The packages stay in out when
+// they are the same; an error names those that are not.
+func (p *program) checkBuild(ctx context.Context, cfg *config, args []string, out string) error {
+	config, err := filepath.Abs(cfg.file)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "pkgs-check-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	var dirs []string
+	for i, s := range []surroundings{
+		{"UTC", "C", 1, 0o022},
+		{"Pacific/Kiritimati", "tr_TR.UTF-8", max(2, runtime.NumCPU()), 0o077},
+	} {
+		dir := filepath.Join(work, strconv.Itoa(i))
+		if err := os.MkdirAll(filepath.Join(dir, "home"), 0o755); err != nil {
+			return err
+		}
+		command := append(slices.Clone(args), "--config", config, "--cache", filepath.Join(dir, "cache"), "--out", filepath.Join(dir, "out"))
+		if err := p.buildIn(ctx, s, dir, command); err != nil {
+			return err
+		}
+		dirs = append(dirs, filepath.Join(dir, "out"))
+	}
+	one, err := digestsIn(dirs[0])
+	if err != nil {
+		return err
+	}
+	two, err := digestsIn(dirs[1])
+	if err != nil {
+		return err
+	}
+	var different []string
+	for _, name := range slices.Sorted(maps.Keys(one)) {
+		if one[name] != two[name] {
+			different = append(different, name)
+		}
+	}
+	if len(different) > 0 || len(one) != len(two) {
+		return fmt.Errorf("two builds in different surroundings differ (%d and %d files): %s", len(one), len(two), strings.Join(different, ", "))
+	}
+	fmt.Fprintf(p.stderr, "check: two builds in different surroundings gave the same %d files\n", len(one))
+	return os.CopyFS(out, os.DirFS(dirs[0]))
+}
+
+// buildIn runs this program in surroundings of its own, with dir/home as its home and dir as its working directory.
+func (p *program) buildIn(ctx context.Context, s surroundings, dir string, args []string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, args...)
+	cmd.Dir = dir
+	cmd.Env = []string{
+		"HOME=" + filepath.Join(dir, "home"), "PATH=" + p.getenv("PATH"), "SOURCE_DATE_EPOCH=" + p.getenv("SOURCE_DATE_EPOCH"),
+		"TZ=" + s.zone, "LC_ALL=" + s.locale, "LANG=" + s.locale, "GOMAXPROCS=" + strconv.Itoa(s.processors),
+	}
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	old := syscall.Umask(s.umask)
+	err = cmd.Start()
+	syscall.Umask(old)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return fmt.Errorf("build in zone %s, locale %s, on %d processors: %w\n%s", s.zone, s.locale, s.processors, err, strings.TrimSpace(complaint.String()))
+	}
+	return nil
+}
+
+// digestsIn hashes every file below dir.
+func digestsIn(dir string) (map[string][sha256.Size]byte, error) {
+	digests := map[string][sha256.Size]byte{}
+	err := filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, file)
+		if err != nil {
+			return err
+		}
+		r, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		h := sha256.New()
+		if _, err := io.Copy(h, r); err != nil {
+			return err
+		}
+		digests[name] = [sha256.Size]byte(h.Sum(nil))
+		return nil
+	})
+	if err == nil && len(digests) == 0 {
+		err = errors.New("the build made no files")
+	}
+	return digests, err
+}
