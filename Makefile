@@ -14,7 +14,7 @@ help: ## print this list
 
 .PHONY: build
 build: ## compile bin/pkgs
-	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pkgs ./cmd/pkgs
+	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pkgs ./cmd/pkgs
 
 .PHONY: release
 release: ## make out/release, a directory of upstream releases to cut from
@@ -47,12 +47,14 @@ test-short: ## run the tests that need neither root nor Debian systems
 	go test -skip '$(CLIENT_TESTS)' ./...
 
 .PHONY: lint
-lint: ## gofmt, go vet, staticcheck
+lint: ## gofmt, go vet, staticcheck, go.mod as it should be
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted; exit 1; fi
 	go vet ./...
 	cd testdata/release && GOWORK=off go vet ./...
 	go run $(STATICCHECK) ./...
+	go mod verify
+	go mod tidy -diff
 
 .PHONY: fuzz
 fuzz: ## run every fuzz test for FUZZTIME (30s)
