@@ -92,7 +92,7 @@ func TestBadInput(t *testing.T) {
 			put(t, dir, "v1.34.1/cni-plugins-linux-s390x-v1.34.1.tgz", tarball(t, map[string][]byte{"bridge": []byte("#!/bin/sh\n")}))
 		}, []string{"bridge: not an ELF executable"}},
 		"unknown package": {func(t *testing.T, dir string, c *Config, r *Request) { r.Package = "kubelt" },
-			[]string{`no definition of the package "kubelt": expected one of cri-tools, kubeadm, kubectl, kubelet, kubernetes-cni`}},
+			[]string{`no definition of the package "kubelt": expected one of cri-o, cri-tools, kubeadm, kubectl, kubelet, kubernetes-cni`}},
 		"old version": {func(t *testing.T, dir string, c *Config, r *Request) {
 			*r = request(t, "kubelet", "v1.23.0", "amd64")
 		}, []string{"package kubelet cannot be built in version v1.23.0: its definition is for versions >=1.24.0 (kubelet/package.yaml:1:1)"}},

@@ -110,12 +110,14 @@ type File struct {
 	Formats []Format `yaml:"formats"`
 	// Mode is the permission bits in octal; by default 0755 for binaries and directories, 0644 for other files.
 	Mode Mode `yaml:"mode"`
-	// Local is a file beside the package.yaml. Template replaces placeholders in it, Gzip compresses it.
+	// Local is a file beside the package.yaml. Template replaces placeholders in it.
 	Local    string `yaml:"local"`
 	Template bool   `yaml:"template"`
-	Gzip     bool   `yaml:"gzip"`
-	// From is a file of the release, a path below the folder of the version. If it ends in .tar.gz or .tgz, Member is a
-	// pattern for the names of the members meant, and Except are patterns for those of them that are not.
+	// Gzip compresses a text, such as a manual page, of at most a megabyte.
+	Gzip bool `yaml:"gzip"`
+	// From is a file of the release, a path below the folder of the version, or with a slash in front below that of the
+	// source. If it ends in .tar.gz or .tgz, Member is a pattern for the names of the members meant, and Except are
+	// patterns for those of them that are not.
 	From   string   `yaml:"from"`
 	Member string   `yaml:"member"`
 	Except []string `yaml:"except"`

@@ -49,12 +49,13 @@
 //	versions      optional: the Range of versions of this package for which the relation holds
 //
 // A file has a path, and one of local (the name of a file beside package.yaml), from (the path of a file of the release, below
-// the folder of the version), link (the target of a symbolic link) and directory: true. All other keys are optional:
+// the folder of the version, or with a slash in front below the source's own), link (the target of a symbolic link) and
+// directory: true. All other keys are optional:
 //
 //	formats       [deb] or [rpm]; else both have it
 //	mode          four octal digits in quotes; else 0755 for binaries and directories, 0644 for other files
 //	template      true replaces placeholders in a local file
-//	gzip          true compresses a local file
+//	gzip          true compresses a text of at most a megabyte, such as a manual page
 //	member        for a .tar.gz or .tgz: a pattern (as of path.Match) of the names of the members that are meant: one, or
 //	              any number if the path has the placeholder {member}
 //	except        patterns of members that are not meant after all
@@ -63,7 +64,8 @@
 //	              true marks configuration that upgrades keep, documentation and license texts
 //
 // In path, from and link these placeholders are replaced: {arch} (Go's name of the architecture), {version} (upstream's
-// form, v1.34.1), {package}, and the definition's words; in the path of members {member} too, the last part of its name.
+// form, v1.34.1), {build} (the commit of a nightly build, the version of any other), {package}, and the definition's
+// words; in the path of members {member} too, the last part of its name.
 //
 // A unit has a name, the file's in /usr/lib/systemd/system, and optionally on-upgrade: keep (let it run) or try-restart. The
 // package enables it as the system's presets say when it is first installed, never again after that, and stops and

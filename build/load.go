@@ -113,7 +113,7 @@ var (
 )
 
 // builtin are the placeholders that every definition has. member only has a meaning in the path of a file from an archive.
-var builtin = []string{"arch", "member", "package", "version"}
+var builtin = []string{"arch", "build", "member", "package", "version"}
 
 // check says what is wrong with a definition that has the right form.
 func (d *Definition) check() error {
@@ -190,8 +190,10 @@ func (d *Definition) checkFile(f File) error {
 		return f.At.Errorf("%s: member and except are for files from a .tar.gz or .tgz", f.Path)
 	case f.Binary && f.From == "":
 		return f.At.Errorf("%s: only files from a release can be binaries", f.Path)
-	case f.Local == "" && (f.Template || f.Gzip):
-		return f.At.Errorf("%s: template and gzip are for local files", f.Path)
+	case f.Local == "" && f.Template:
+		return f.At.Errorf("%s: template is for local files", f.Path)
+	case f.Gzip && (f.Binary || f.Local == "" && f.From == ""):
+		return f.At.Errorf("%s: gzip is for files of text", f.Path)
 	case (f.Link != "" || f.Directory) && (f.Config || f.Doc || f.License):
 		return f.At.Errorf("%s: config, doc and license are for files", f.Path)
 	}

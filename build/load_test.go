@@ -3,6 +3,7 @@ package build
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -10,12 +11,13 @@ import (
 
 func TestDefault(t *testing.T) {
 	all := defaults(t)
-	for _, name := range packages {
+	names := append(slices.Clone(packages), "cri-o")
+	for _, name := range names {
 		if all[name] == nil {
 			t.Errorf("no %s", name)
 		}
 	}
-	if len(all) != len(packages) {
+	if len(all) != len(names) {
 		t.Errorf("got %d packages", len(all))
 	}
 }
@@ -119,7 +121,9 @@ func TestLoadErrors(t *testing.T) {
 		{file("path: /a, from: b, member: c"), "member and except are for files from a .tar.gz or .tgz"},
 		{file("path: /a, from: b.tgz, member: \"[\""), `"[" is not a pattern`},
 		{file("path: /a, local: tool.service, binary: true"), "only files from a release can be binaries"},
-		{file("path: /a, link: b, gzip: true"), "template and gzip are for local files"},
+		{file("path: /a, link: b, gzip: true"), "gzip is for files of text"},
+		{file("path: /a, from: b, binary: true, gzip: true"), "gzip is for files of text"},
+		{file("path: /a, from: b, template: true"), "template is for local files"},
 		{file("path: /a, directory: true, config: true"), "config, doc and license are for files"},
 		{file("path: a, link: b"), `"a" is not a plain absolute path`},
 		{file("path: /a/../b, link: b"), `"/a/../b" is not a plain absolute path`},

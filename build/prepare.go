@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,8 @@ type prepared struct {
 
 // place gives the placeholders of d their values for a request in a format.
 func (d *Definition) place(f Format, r Request) *strings.Replacer {
-	pairs := []string{"{arch}", r.Architecture.Go, "{package}", d.Name, "{version}", r.Version.String()}
+	pairs := []string{"{arch}", r.Architecture.Go, "{package}", d.Name, "{version}", r.Version.String(),
+		"{build}", cmp.Or(r.Version.Commit(), r.Version.String())}
 	for name, word := range d.Words {
 		value := word.Deb
 		if f == Rpm {

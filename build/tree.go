@@ -1,6 +1,9 @@
 package build
 
 import (
+	"bytes"
+	"context"
+	"fmt"
 	"strings"
 
 	"sigs.k8s.io/pkgs/build/payload"
@@ -48,12 +51,35 @@ func (p *prepared) entries(f File, format Format) ([]payload.Entry, error) {
 		var all []payload.Entry
 		for _, in := range inputs {
 			e.Path = in.path
-			e.Content = payload.FromFile(in.file.Path, in.file.Size, in.file.SHA256)
+			if e.Content, err = f.content(in); err != nil {
+				return nil, err
+			}
 			all = append(all, e)
 		}
 		return all, nil
 	}
 	return []payload.Entry{e}, nil
+}
+
+// content is what f makes of a file of the release.
+func (f File) content(in input) (payload.Content, error) {
+	content := payload.FromFile(in.file.Path, in.file.Size, in.file.SHA256)
+	if !f.Gzip {
+		return content, nil
+	}
+	if content.Size > maxLocal {
+		return content, fmt.Errorf("%s has %d bytes: expected at most %d in a file to compress", in.name, content.Size, maxLocal)
+	}
+	var text bytes.Buffer
+	err := content.Each(context.Background(), make([]byte, 32<<10), func(b []byte) error {
+		_, err := text.Write(b)
+		return err
+	})
+	if err != nil {
+		return content, err
+	}
+	packed, err := compress(text.Bytes())
+	return payload.Bytes(packed), err
 }
 
 // local is the content of a file beside the definition.

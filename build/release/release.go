@@ -9,13 +9,20 @@
 //	<source>/v1.34.1/bin/linux/arm64/kubelet
 //	<source>/v1.34.1/bin/linux/arm64/kubelet.sha256
 //
+// Projects that keep the files of all versions in one folder tell them apart by name. A path with a slash in front stands for
+// such a file: /cri-o.arm64.v1.34.0.tar.gz is
+//
+//	<source>/cri-o.arm64.v1.34.0.tar.gz
+//	<source>/cri-o.arm64.v1.34.0.tar.gz.sha256sum
+//
 // # Checksums
 //
 // For a file there must be a checksum, and these places are tried in this order: the file's name followed by .sha256,
-// .sha256sum or .sha512, and the files SHA256SUMS and SHA512SUMS in the folder of the release. The first that is there
-// counts, and what is wrong with it is an error rather than a reason to try the next. A checksum file holds a digest in
-// lower-case hexadecimal, alone or as sha256sum(1) writes it: two spaces and the name. That name must be the file's
-// own, with or without the path from the release's folder; in SHA256SUMS it must be that path.
+// .sha256sum or .sha512, and the files SHA256SUMS and SHA512SUMS in the folder of the release, or of the source for a
+// path with a slash in front. The first that is there counts, and what is wrong with it is an error rather than a reason
+// to try the next. A checksum file holds a digest in lower-case hexadecimal, alone or as sha256sum(1) writes it: two
+// spaces and the name. That name must be the file's own, with or without the path from that folder; in SHA256SUMS it must
+// be that path.
 //
 // # The cache
 //

@@ -110,16 +110,18 @@ type Entry struct {
 	Checksum, Algorithm, ChecksumURL string
 }
 
-// Stat finds a file of a release and its checksum. An error for which errors.Is(err, fs.ErrNotExist) tells that the release
+// Stat finds a file of a release and its checksum. A path lies below the folder of the release, or with a slash in front
+// below the source's own. An error for which errors.Is(err, fs.ErrNotExist) tells that the release
 // has no such file, or no checksum for it.
 func (s *Source) Stat(ctx context.Context, v Version, path string) (Entry, error) {
-	if err := checkName(path); err != nil {
-		return Entry{}, fmt.Errorf("source %s: %w", s.config.Name, err)
-	}
 	if v.IsZero() {
 		return Entry{}, fmt.Errorf("source %s: no version given for %s", s.config.Name, path)
 	}
-	name := v.String() + "/" + path
+	folder, path := split(v, path)
+	if err := checkName(path); err != nil {
+		return Entry{}, fmt.Errorf("source %s: %w", s.config.Name, err)
+	}
+	name := folder + path
 	f, err := s.place.stat(ctx, name)
 	if err != nil {
 		return Entry{}, fmt.Errorf("source %s: %w", s.config.Name, err)
@@ -128,26 +130,35 @@ func (s *Source) Stat(ctx context.Context, v Version, path string) (Entry, error
 		return Entry{}, fmt.Errorf("source %s: %s has %d bytes: expected at most %d", s.config.Name, s.place.url(name), f.size, int64(maxFile))
 	}
 	e := Entry{URL: s.place.url(name), Size: f.size, Modified: f.modified}
-	if err := s.findChecksum(ctx, v, path, &e); err != nil {
+	if err := s.findChecksum(ctx, folder, path, &e); err != nil {
 		return Entry{}, fmt.Errorf("source %s: %w", s.config.Name, err)
 	}
 	return e, nil
 }
 
-// findChecksum fills in the checksum of e.
-func (s *Source) findChecksum(ctx context.Context, v Version, path string, e *Entry) error {
+// split gives the folder of the release that path lies in, empty or ending in a slash, and its path there. What has a slash
+// in front lies in no release's folder but in the source's own, together with the files of other versions.
+func split(v Version, path string) (folder, rest string) {
+	if rest, ok := strings.CutPrefix(path, "/"); ok {
+		return "", rest
+	}
+	return v.String() + "/", path
+}
+
+// findChecksum fills in the checksum of e, the file at path in folder.
+func (s *Source) findChecksum(ctx context.Context, folder, path string, e *Entry) error {
 	var tried []string
 	for _, p := range checksumPlaces {
 		var digest, from string
 		var err error
 		if p.list == "" {
-			from = v.String() + "/" + path + p.suffix
+			from = folder + path + p.suffix
 			var data []byte
 			if data, err = s.readSmall(ctx, from, maxChecksumFile); err == nil {
 				digest, err = parseChecksum(s.place.url(from), p.algorithm, path, data)
 			}
 		} else {
-			from = v.String() + "/" + p.list
+			from = folder + p.list
 			var digests map[string]string
 			if digests, err = s.list(ctx, from, p.algorithm); err == nil && digests[path] == "" {
 				err = fs.ErrNotExist
@@ -243,7 +254,8 @@ func (s *Source) Fetch(ctx context.Context, v Version, path string) (File, error
 		}
 	}
 	var file File
-	err = s.place.read(ctx, v.String()+"/"+path, func(r io.Reader, f found) error {
+	folder, name := split(v, path)
+	err = s.place.read(ctx, folder+name, func(r io.Reader, f found) error {
 		check := func(sum sums) error {
 			if got := sum.hex(e.Algorithm); got != e.Checksum {
 				return permanent{&ChecksumError{URL: e.URL, ChecksumURL: e.ChecksumURL, Algorithm: e.Algorithm, Want: e.Checksum, Got: got}}

@@ -117,6 +117,37 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// A path with a slash in front is one below the source's own folder, checksums included.
+func TestFetchBesideReleases(t *testing.T) {
+	for name, sums := range map[string]map[string]string{
+		"own":  {"tool.v1.34.1.tar.gz.sha256sum": hex256(content) + "  tool.v1.34.1.tar.gz\n"},
+		"list": {"SHA256SUMS": hex256(content) + "  tool.v1.34.1.tar.gz\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sums["tool.v1.34.1.tar.gz"] = content
+			dir := folderWith(t, sums)
+			server := httptest.NewServer(http.FileServer(http.Dir(dir)))
+			defer server.Close()
+			for _, url := range []string{dir, server.URL} {
+				f, err := open(t, url).Fetch(t.Context(), version(t, "v1.34.1"), "/tool.v1.34.1.tar.gz")
+				if err != nil || f.URL != url+"/tool.v1.34.1.tar.gz" || f.SHA256 != sha256.Sum256([]byte(content)) {
+					t.Errorf("got %+v, %v", f, err)
+				}
+				for _, path := range []string{"tool.v1.34.1.tar.gz", "/tool.v1.34.2.tar.gz"} {
+					if _, err := open(t, url).Fetch(t.Context(), version(t, "v1.34.1"), path); !errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("%s: got %v", path, err)
+					}
+				}
+				for _, path := range []string{"/", "//tool.v1.34.1.tar.gz", "/../tool", "../tool"} {
+					if _, err := open(t, url).Fetch(t.Context(), version(t, "v1.34.1"), path); err == nil || errors.Is(err, fs.ErrNotExist) {
+						t.Errorf("%s: got %v", path, err)
+					}
+				}
+			}
+		})
+	}
+}
+
 // The folder of a nightly build has a plus in its name, which some servers take for a space unless it is escaped.
 func TestFetchNightly(t *testing.T) {
 	const nightly = "v1.36.0-alpha.0.721+f8ff8f44206ff4"
@@ -208,7 +239,7 @@ func TestFolderStaysInside(t *testing.T) {
 	}
 	s := open(t, dir)
 	for name, want := range map[string]string{"absolute": "escapes", "relative": "escapes", "pipe": "is a pipe", "folder": "is a directory",
-		"../x": "leads elsewhere", "/etc/passwd": "is absolute", "a//b": "not written plainly", "": "1 to 500", "a\nb": "has a character", ".": "leads elsewhere"} {
+		"../x": "leads elsewhere", "/../x": "leads elsewhere", "//etc/passwd": "is absolute", "a//b": "not written plainly", "": "1 to 500", "a\nb": "has a character", ".": "leads elsewhere"} {
 		if _, err := s.Fetch(t.Context(), version(t, "v1.34.1"), name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %s", name, err, want)
 		}

@@ -83,6 +83,9 @@ func (v Version) Channel() Channel {
 // Minor is the line of versions that v belongs to: 1.35.
 func (v Version) Minor() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
 
+// Commit is the commit that a nightly build was made of, as the version has it; empty for others.
+func (v Version) Commit() string { return v.build }
+
 // IsZero tells that v is no version.
 func (v Version) IsZero() bool { return v.text == "" }
 

@@ -22,6 +22,7 @@ import (
 //
 //	release VERSION [ARCH...]   adds a version to the release directory $WORK/release, for amd64 and arm64 or the
 //	                            architectures named; the programs in it are the smallest files that pass for programs
+//	bundle VERSION              adds a bundle of CRI-O for amd64 and arm64 to $WORK/release/cri-o
 //	serverelease                serves $WORK/release over HTTP and puts its address into $RELEASE
 //	flip FILE OFFSET            changes one byte; a negative OFFSET counts from the end
 //	replace FILE OLD NEW        changes text
@@ -47,6 +48,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"release":      scriptRelease,
+			"bundle":       scriptBundle,
 			"serverelease": scriptServeRelease,
 			"flip":         scriptFlip,
 			"replace":      scriptReplace,
@@ -117,6 +119,30 @@ func scriptRelease(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		put(fmt.Sprintf("cri-tools/v1.35.0/crictl-v1.35.0-linux-%s.tar.gz", arch), tarball(map[string][]byte{"crictl": tinyELF(arch, "crictl")}))
 		put(fmt.Sprintf("cni-plugins/v1.9.1/cni-plugins-linux-%s-v1.9.1.tgz", arch), tarball(map[string][]byte{"./bridge": tinyELF(arch, "bridge")}))
+	}
+}
+
+// scriptBundle lays bundles out as CRI-O does: all in one folder, with the commit of a nightly build in place of its version.
+func scriptBundle(ts *testscript.TestScript, neg bool, args []string) {
+	build := args[0]
+	if _, commit, nightly := strings.Cut(build, "+"); nightly {
+		build = commit
+	}
+	for _, arch := range []string{"amd64", "arm64"} {
+		files := map[string][]byte{}
+		for _, program := range []string{"crio", "pinns", "conmon", "conmonrs", "crun", "runc", "crictl"} {
+			files["cri-o/bin/"+program] = tinyELF(arch, program+" "+args[0])
+		}
+		for _, text := range []string{"completions/bash/crio", "completions/fish/crio.fish", "completions/zsh/_crio", "man/crio.8", "man/crio.conf.5", "man/crio.conf.d.5"} {
+			files["cri-o/"+text] = []byte("a stand-in\n")
+		}
+		data := tarball(files)
+		name := fmt.Sprintf("cri-o.%s.%s.tar.gz", arch, build)
+		path := ts.MkAbs(filepath.Join("release", "cri-o", name))
+		ts.Check(os.MkdirAll(filepath.Dir(path), 0o755))
+		ts.Check(os.WriteFile(path, data, 0o644))
+		ts.Check(os.WriteFile(path+".sha256sum", fmt.Appendf(nil, "%x  %s\n", sha256.Sum256(data), name), 0o644))
+		ts.Check(os.Chtimes(path, releaseDate, releaseDate))
 	}
 }
 
