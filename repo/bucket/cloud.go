@@ -44,6 +44,9 @@ type store interface {
 	open(ctx context.Context, key string, offset int64, generation Generation) (io.ReadCloser, stored, error)
 	// put writes an object with a mark. The write is said to be unsure if it was sent more than once.
 	put(ctx context.Context, key string, content Content, options PutOptions, mark string) (o stored, unsure bool, err error)
+	// copy writes an object as put does, with the bytes that another store has of a generation. It fails with
+	// errors.ErrUnsupported if the store cannot fetch them there, and with errSource if they are no longer there.
+	copy(ctx context.Context, from store, source stored, key string, options PutOptions, mark string) (o stored, unsure bool, err error)
 	// list returns at most limit objects in the order of their keys, and the page that follows if there is one.
 	list(ctx context.Context, prefix, page string, limit int) (objects []stored, next string, err error)
 	// delete removes an object that has a generation, which is not empty.
@@ -146,27 +149,35 @@ func (c *cloud) Put(ctx context.Context, name string, content Content, options P
 	if err != nil {
 		return Info{}, c.fail("put", name, err)
 	}
+	// An attempt may take as long as the bytes need on the slowest line that we reckon with.
+	limit := c.pace.patience + time.Duration(content.Size/slowest)*time.Second
+	o, err := c.write(ctx, key, limit, options, func(ctx context.Context, options PutOptions, mark string) (stored, bool, error) {
+		return c.store.put(ctx, key, content, options, mark)
+	})
+	if err != nil {
+		return Info{}, c.fail("put", name, err)
+	}
+	return c.info(o), nil
+}
+
+// write makes attempts at a write until it is known what became of it, or another would not help.
+func (c *cloud) write(ctx context.Context, key string, limit time.Duration, options PutOptions, attempt func(context.Context, PutOptions, string) (stored, bool, error)) (stored, error) {
 	if options.ContentType == "" {
 		options.ContentType = defaultType
 	}
 	var o stored
 	mark, unsure := rand.Text(), false
-	// An attempt may take as long as the bytes need on the slowest line that we reckon with.
-	patience := c.pace.patience + time.Duration(content.Size/slowest)*time.Second
-	err = c.pace.try(ctx, patience, func(ctx context.Context) error {
+	err := c.pace.try(ctx, limit, func(ctx context.Context) error {
 		var repeated bool
 		var err error
-		o, repeated, err = c.store.put(ctx, key, content, options, mark)
+		o, repeated, err = attempt(ctx, options, mark)
 		if unsure = unsure || repeated; unsure && errors.Is(err, ErrCondition) {
 			o, err = c.settle(ctx, key, mark)
 		}
 		unsure = unsure || verdictOf(err) == perhaps
 		return err
 	})
-	if err != nil {
-		return Info{}, c.fail("put", name, err)
-	}
-	return c.info(o), nil
+	return o, err
 }
 
 // slowest is how many bytes a second a line carries at least.
@@ -247,4 +258,28 @@ func (c *cloud) Delete(ctx context.Context, name string, generation Generation) 
 		return c.fail("delete", name, err)
 	}
 	return nil
+}
+
+// newMetadata is the metadata of an object to write.
+func newMetadata(sha256, mark string) map[string]string {
+	return map[string]string{metaSHA256: sha256, metaMark: mark}
+}
+
+// metadata returns a value of an object's metadata; some answers spell the keys like headers.
+func metadata(m map[string]string, key string) string {
+	for k, v := range m {
+		if strings.EqualFold(k, key) {
+			return v
+		}
+	}
+	return ""
+}
+
+// digestIn returns the SHA-256 in an object's metadata, if it is one.
+func digestIn(m map[string]string) string {
+	value := metadata(m, metaSHA256)
+	if len(value) != 64 || strings.Trim(value, "0123456789abcdef") != "" {
+		return ""
+	}
+	return value
 }

@@ -538,7 +538,7 @@ func testReadersSeeWholeObjects(t *testing.T, b Bucket) {
 			}
 		}
 	})
-	for range 200 {
+	for range 100 {
 		data, info := get(t, b, "x")
 		if len(data) == 0 || data != state(int(data[0]-'a')) || info.Size != int64(len(data)) || info.SHA256 != "" && info.SHA256 != digest([]byte(data)) {
 			t.Errorf("read %d bytes, with %+v", len(data), info)

@@ -25,10 +25,10 @@ import (
 // Objects are sent in one request, which holds nothing in memory. Larger ones than whole are sent in chunks, each of
 // which can be sent again. Times are whole seconds, because readings know no better.
 type gcs struct {
-	bucket  string
-	options []option.ClientOption
-	whole   int64 // how large an object may be that is sent in one request, in bytes
-	chunk   int   // what each larger write holds in memory, in bytes
+	bucket   string
+	endpoint string // empty is Google's
+	whole    int64  // how large an object may be that is sent in one request, in bytes
+	chunk    int    // what each larger write holds in memory, in bytes
 
 	mu     sync.Mutex
 	client *storage.Client // guarded by mu; nil until it is needed
@@ -36,14 +36,7 @@ type gcs struct {
 
 // newGCS returns the store of a bucket. An endpoint of http:// is for tests: no credentials go there.
 func newGCS(bucket, endpoint string) *gcs {
-	g := &gcs{bucket: bucket, whole: 64 << 20, chunk: 8 << 20, options: []option.ClientOption{option.WithScopes(storage.ScopeReadWrite), storage.WithXMLReads()}}
-	if endpoint != "" {
-		g.options = append(g.options, option.WithEndpoint(endpoint+"/storage/v1/"))
-	}
-	if strings.HasPrefix(endpoint, "http:") {
-		g.options = append(g.options, option.WithoutAuthentication())
-	}
-	return g
+	return &gcs{bucket: bucket, endpoint: endpoint, whole: 64 << 20, chunk: 8 << 20}
 }
 
 // handle returns the bucket's handle, and looks for credentials when it is called first.
@@ -51,7 +44,14 @@ func (g *gcs) handle(ctx context.Context) (*storage.BucketHandle, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.client == nil {
-		client, err := storage.NewClient(context.WithoutCancel(ctx), g.options...)
+		options := []option.ClientOption{option.WithScopes(storage.ScopeReadWrite), storage.WithXMLReads()}
+		if g.endpoint != "" {
+			options = append(options, option.WithEndpoint(g.endpoint+"/storage/v1/"))
+		}
+		if strings.HasPrefix(g.endpoint, "http:") {
+			options = append(options, option.WithoutAuthentication())
+		}
+		client, err := storage.NewClient(context.WithoutCancel(ctx), options...)
 		if err != nil {
 			return nil, fmt.Errorf("%s (%w)", gcsLogin, err)
 		}
@@ -121,15 +121,9 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 	if err != nil {
 		return stored{}, false, err
 	}
-	o := b.Object(key)
-	if want, ok := wanted(options.Condition); ok && want == "" {
-		o = o.If(storage.Conditions{DoesNotExist: true})
-	} else if ok {
-		number, ok := gcsNumber(want)
-		if !ok {
-			return stored{}, false, ErrCondition // no object ever has it
-		}
-		o = o.If(storage.Conditions{GenerationMatch: number})
+	o, err := gcsConditional(b.Object(key), options.Condition)
+	if err != nil {
+		return stored{}, false, err
 	}
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	if err := copyContent(ctx, sum, content); err != nil {
@@ -150,7 +144,7 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 	}
 	w := o.NewWriter(ctx)
 	w.ContentType, w.CacheControl = options.ContentType, options.CacheControl
-	w.Metadata = map[string]string{metaSHA256: content.SHA256, metaMark: mark}
+	w.Metadata = newMetadata(content.SHA256, mark)
 	w.CRC32C, w.SendCRC32C = sum.Sum32(), true
 	w.ChunkSize = 0
 	if chunked {
@@ -233,6 +227,22 @@ func (g *gcs) delete(ctx context.Context, key string, generation Generation) err
 	return nil
 }
 
+// gcsConditional puts a condition of a write into the store's words.
+func gcsConditional(o *storage.ObjectHandle, condition Condition) (*storage.ObjectHandle, error) {
+	want, ok := wanted(condition)
+	if !ok {
+		return o, nil
+	}
+	if want == "" {
+		return o.If(storage.Conditions{DoesNotExist: true}), nil
+	}
+	number, ok := gcsNumber(want)
+	if !ok {
+		return nil, ErrCondition // no object ever has it
+	}
+	return o.If(storage.Conditions{GenerationMatch: number}), nil
+}
+
 // gcsNumber reads a generation of ours, if it is one.
 func gcsNumber(g Generation) (int64, bool) {
 	number, err := strconv.ParseInt(string(g), 10, 64)
@@ -273,23 +283,4 @@ func (g *gcs) fail(permissions string, err error) error {
 		return &failure{v, err}
 	}
 	return err
-}
-
-// metadata returns a value of an object's metadata; some answers spell the keys like headers.
-func metadata(m map[string]string, key string) string {
-	for k, v := range m {
-		if strings.EqualFold(k, key) {
-			return v
-		}
-	}
-	return ""
-}
-
-// digestIn returns the SHA-256 in an object's metadata, if it is one.
-func digestIn(m map[string]string) string {
-	value := metadata(m, metaSHA256)
-	if len(value) != 64 || strings.Trim(value, "0123456789abcdef") != "" {
-		return ""
-	}
-	return value
 }

@@ -160,18 +160,12 @@ func (s *s3Store) put(ctx context.Context, key string, content Content, options 
 		ContentLength:  &content.Size,
 		ContentType:    &options.ContentType,
 		ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum)),
-		Metadata:       map[string]string{metaSHA256: content.SHA256, metaMark: mark},
+		Metadata:       newMetadata(content.SHA256, mark),
 	}
 	if options.CacheControl != "" {
 		in.CacheControl = &options.CacheControl
 	}
-	want, conditional := wanted(options.Condition)
-	switch {
-	case conditional && want == "":
-		in.IfNoneMatch = aws.String("*")
-	case conditional:
-		in.IfMatch = s3ETag(want)
-	}
+	in.IfMatch, in.IfNoneMatch = s3Conditions(options.Condition)
 	// The reader keeps the last piece back if the bytes are wrong, and then the store has less than it was promised.
 	reader, err := content.checked(ctx)
 	if err != nil {
@@ -302,6 +296,18 @@ func s3Generation(etag *string) Generation {
 }
 
 func s3ETag(g Generation) *string { return aws.String(`"` + string(g) + `"`) }
+
+// s3Conditions puts a condition of a write into the store's words.
+func s3Conditions(condition Condition) (match, noneMatch *string) {
+	switch want, ok := wanted(condition); {
+	case !ok:
+		return nil, nil
+	case want == "":
+		return nil, aws.String("*")
+	default:
+		return s3ETag(want), nil
+	}
+}
 
 // s3Digest returns the SHA-256 of an object that the store checked, or else the one that the writer said.
 func s3Digest(checksum *string, meta map[string]string) string {

@@ -55,8 +55,8 @@ func startS3(t *testing.T, proxy func(http.Handler) http.Handler) string {
 	return server.URL
 }
 
-// strictS3 adds what the fake does not do and S3 does: it checks digests and the conditions of readings and deletions,
-// and keeps Cache-Control.
+// strictS3 adds what the fake does not do and S3 does: it checks digests and the conditions of readings, deletions and
+// copies, and keeps Cache-Control.
 type strictS3 struct {
 	next http.Handler
 	mu   sync.RWMutex // held for reading by what checks no condition of its own
@@ -66,21 +66,21 @@ type strictS3 struct {
 const keptHeader = "X-Amz-Kept-Cache-Control"
 
 func (s *strictS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ifMatch := r.Header.Get("If-Match")
-	if ifMatch == "" {
+	match, source := r.Header.Get("If-Match"), r.Header.Get("X-Amz-Copy-Source")
+	if match == "" && source == "" {
 		s.mu.RLock()
 		defer s.mu.RUnlock()
 	} else {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		head := httptest.NewRequest(http.MethodHead, r.URL.String(), nil)
-		answer := httptest.NewRecorder()
-		s.next.ServeHTTP(answer, head)
+		there := s.etag(r.URL.EscapedPath())
 		switch {
-		case answer.Code == http.StatusNotFound:
+		case match != "" && there == "":
 			refuseS3(w, http.StatusNotFound, "NoSuchKey")
 			return
-		case answer.Header().Get("ETag") != ifMatch:
+		case match != "" && there != match,
+			source != "" && there != "" && r.Header.Get("If-None-Match") == "*",
+			source != "" && s.etag("/"+source) != r.Header.Get("X-Amz-Copy-Source-If-Match"):
 			refuseS3(w, http.StatusPreconditionFailed, "PreconditionFailed")
 			return
 		}
@@ -95,7 +95,7 @@ func (s *strictS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case r.Header.Get("X-Amz-Content-Sha256") != hex.EncodeToString(sum[:]):
 			refuseS3(w, http.StatusBadRequest, "XAmzContentSHA256Mismatch")
 			return
-		case r.Header.Get("X-Amz-Checksum-Sha256") != base64.StdEncoding.EncodeToString(sum[:]):
+		case source == "" && r.Header.Get("X-Amz-Checksum-Sha256") != base64.StdEncoding.EncodeToString(sum[:]):
 			refuseS3(w, http.StatusBadRequest, "BadDigest")
 			return
 		case !strings.Contains(r.Header.Get("Authorization"), "x-amz-content-sha256"):
@@ -108,6 +108,13 @@ func (s *strictS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kept := &keepingWriter{w}
 	s.next.ServeHTTP(kept, r)
 	kept.keep() // for what answers without a body
+}
+
+// etag asks the fake for the ETag of what is at a path, which is empty if nothing is.
+func (s *strictS3) etag(path string) string {
+	answer := httptest.NewRecorder()
+	s.next.ServeHTTP(answer, httptest.NewRequest(http.MethodHead, path, nil))
+	return answer.Header().Get("ETag")
 }
 
 type keepingWriter struct{ http.ResponseWriter }
