@@ -36,7 +36,8 @@ type Config struct {
 	// SignedNotBefore is the earliest time that a signature may carry: when the key was made. Signatures carry the date
 	// of the release, or this if it is later.
 	SignedNotBefore time.Time
-	// OutDir gets the packages, as deb/<architecture>/<file> and rpm/<architecture>/<file>.
+	// OutDir gets the packages, as deb/<architecture>/<file> and rpm/<architecture>/<file>, and beside each its SBOM
+	// (<file>.spdx.json) and provenance (<file>.intoto.json).
 	OutDir string
 	// SourceDate is the date that packages carry. Zero stands for that of the newest file of the release that is in the
 	// package.
@@ -45,6 +46,8 @@ type Config struct {
 	Jobs int
 	// Log gets a line for each package. Nil stands for silence.
 	Log *slog.Logger
+	// BuilderVersion is the version of this program that attestations name. Empty stands for devel.
+	BuilderVersion string
 	// Progress, when set, is told of each package that is done, from any goroutine.
 	Progress func(Package)
 }
@@ -71,6 +74,8 @@ type Package struct {
 	Path   string
 	Size   int64
 	SHA256 [sha256.Size]byte
+	// SBOM and Provenance are the files beside it that say what is in it and how it was made.
+	SBOM, Provenance string
 }
 
 // PreflightError says what requests need and do not find.
@@ -233,8 +238,9 @@ func each(ctx context.Context, jobs int, requests []Request, work func(ctx conte
 // write makes the packages of one request, one after the other so that the second finds the compressed blocks of the first.
 func (c *Config) write(ctx context.Context, p *prepared) ([]Package, error) {
 	var built []Package
+	sums := legacySums{}
 	for _, format := range p.request.formats() {
-		file, err := c.writeFormat(ctx, p, format)
+		file, err := c.writeFormat(ctx, p, format, sums)
 		if err != nil {
 			return nil, err
 		}
@@ -247,7 +253,7 @@ func (c *Config) write(ctx context.Context, p *prepared) ([]Package, error) {
 	return built, nil
 }
 
-func (c *Config) writeFormat(ctx context.Context, p *prepared, format Format) (Package, error) {
+func (c *Config) writeFormat(ctx context.Context, p *prepared, format Format, sums legacySums) (Package, error) {
 	tree, err := p.tree(format)
 	if err != nil {
 		return Package{}, err
@@ -272,8 +278,17 @@ func (c *Config) writeFormat(ctx context.Context, p *prepared, format Format) (P
 	if err != nil {
 		return Package{}, err
 	}
-	file.Size, file.SHA256, err = digest(file.Path)
-	return file, err
+	if file.Size, file.SHA256, err = digest(file.Path); err == nil {
+		err = c.attest(ctx, p, tree, sums, &file)
+	}
+	if err != nil {
+		// A package without its attestations is not whole.
+		for _, name := range []string{file.Path, file.Path + sbomSuffix, file.Path + provenanceSuffix} {
+			os.Remove(name)
+		}
+		return Package{}, err
+	}
+	return file, nil
 }
 
 // laterSigner signs with a date no earlier than notBefore.

@@ -236,7 +236,9 @@ func TestInterrupted(t *testing.T) {
 	close(whole)
 	want := map[string]bool{}
 	for p := range whole {
-		want[filepath.Base(p.Path)] = true
+		for _, name := range []string{p.Path, p.SBOM, p.Provenance} {
+			want[filepath.Base(name)] = true
+		}
 	}
 	for _, name := range remains(t, c) {
 		if !want[name] {

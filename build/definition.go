@@ -65,7 +65,7 @@ type Definition struct {
 	Files []File `yaml:"files,required"`
 	Units []Unit `yaml:"units"`
 
-	// local is the content of the files that Files name as Local, license the text of the license.
+	// local is the content of the package.yaml and of the files that Files name as Local, license the text of the license.
 	local   map[string][]byte
 	license string
 }

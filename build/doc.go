@@ -70,4 +70,30 @@
 // A unit has a name, the file's in /usr/lib/systemd/system, and optionally on-upgrade: keep (let it run) or try-restart. The
 // package enables it as the system's presets say when it is first installed, never again after that, and stops and
 // disables it when it is removed. It never starts it.
+//
+// # Attestations
+//
+// Beside each package lie two files that say what is in it and how it was made. Like the package they are the same every
+// time: their date is the package's, and nothing in them is random.
+//
+// <package file>.spdx.json is an SBOM in SPDX 2.3. It describes the package, which contains each installed file (links and
+// folders are none to SPDX) and is generated from each input; a Go program among the files is generated from its main module
+// and statically linked to the standard library and the modules that its linker recorded. Files have SHA-1 beside SHA-256
+// because SPDX 2.3 demands it, in 8.4 and 7.9. The document's namespace ends in the SHA-256 of the document without it.
+//
+// <package file>.intoto.json is an in-toto Statement v1 with a provenance of SLSA v1. Its build type is
+//
+//	https://sigs.k8s.io/pkgs/build/v1
+//
+// and means these parameters. External are those of the Request: package, version (v1.34.1), revision (what follows the
+// version), architecture (in Go's words) and format. Internal are the digest of the definition, the name of the encoder and
+// the size of its blocks, and the source date. The resolved dependencies are the inputs, named by their paths in the release; an
+// archive counts as one. A by-product is the SBOM. An input from a server has its URL; one from a folder is called
+//
+//	pkg:generic/<source>@<version>#<path>
+//
+// because folders differ between machines. The digest of a definition is the SHA-256 of what this prints, for the files that
+// it names, sorted:
+//
+//	cd definitions; sha256sum kubelet/kubelet.service kubelet/package.yaml … licenses/Apache-2.0.txt
 package build

@@ -63,7 +63,7 @@ func load(fsys fs.FS, folder string) (*Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Definition{local: map[string][]byte{}}
+	d := &Definition{local: map[string][]byte{definitionFile: data}}
 	if err := strict.Decode(file, data, d); err != nil {
 		return nil, err
 	}

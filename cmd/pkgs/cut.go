@@ -121,7 +121,7 @@ func (c *config) requests(s *streamConfig, v release.Version, state *repo.State)
 func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, requests []build.Request, out string) ([]build.Package, error) {
 	show := p.progress("build")
 	defer show.done()
-	c := build.Config{OutDir: out, Sources: map[string]*release.Source{}, Log: p.log}
+	c := build.Config{OutDir: out, Sources: map[string]*release.Source{}, Log: p.log, BuilderVersion: version}
 	var err error
 	if cfg.Definitions == "" {
 		c.Definitions, err = build.Default()
