@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -167,10 +168,8 @@ func (p *Publisher) stillThere(ctx context.Context, plan *Plan, objects []Object
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.Parallel)
-	for _, o := range objects {
-		if plan.have[o.Name] {
-			continue
-		}
+	unknown := slices.DeleteFunc(slices.Clone(objects), func(o Object) bool { return plan.have[o.Name] })
+	for _, o := range unknown {
 		group.Go(func() error {
 			info, err := p.Bucket.Stat(ctx, o.Name)
 			if errors.Is(err, bucket.ErrNotExist) {

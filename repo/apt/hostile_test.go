@@ -16,10 +16,6 @@ import (
 	"time"
 )
 
-// patience is how long anything may take in a test. Nothing takes longer than two seconds by itself; the rest is for the
-// race detector and busy machines.
-const patience = 20 * time.Second
-
 func TestRefused(t *testing.T) {
 	version, data := part{"debian-binary", []byte("2.0\n")}, part{"data.tar", tarOf(nil)}
 	control := part{"control.tar", controlTar(plainControl)}
@@ -79,11 +75,7 @@ func TestRefused(t *testing.T) {
 		"many files":                {with(manyFiles(2000)), "more than 1000 files"},
 		"no tar":                    {deb(part{"control.tar", bytes.Repeat([]byte("x"), 1024)}, data), "control.tar"},
 	} {
-		start := time.Now()
 		p, err := read(c.data)
-		if took := time.Since(start); took > patience {
-			t.Errorf("%s: took %v", name, took)
-		}
 		var refusal *Error
 		if !errors.As(err, &refusal) || refusal.File != "amd64/odd_1.0-1_amd64.deb" || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, %v, want an error with %q", name, p, err, c.want)

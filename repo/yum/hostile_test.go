@@ -14,10 +14,6 @@ import (
 	"time"
 )
 
-// patience is how long anything may take in a test. Nothing takes longer than two seconds by itself; the rest is for the
-// race detector and busy machines.
-const patience = 20 * time.Second
-
 func TestRefused(t *testing.T) {
 	good := forge()
 	if _, err := read(good); err != nil {
@@ -158,9 +154,6 @@ func TestBounds(t *testing.T) {
 		start := time.Now()
 		_, err := read(data)
 		runtime.ReadMemStats(&after)
-		if took := time.Since(start); took > patience {
-			t.Errorf("%s: took %v", name, took)
-		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 600<<20 {
 			t.Errorf("%s: allocated %d MiB", name, used>>20)
 		}
