@@ -34,7 +34,7 @@ func Go() Encoder { return new(goEncoder) }
 // goEncoder keeps the memory of encoders that are done for the next block.
 type goEncoder struct{ idle sync.Pool }
 
-func (*goEncoder) Name() string  { return "sigs.k8s.io/pkgs/build/payload/lzma2 " + lzma2.Version }
+func (*goEncoder) Name() string  { return "pkgs lzma2 " + lzma2.Version }
 func (*goEncoder) DictSize() int { return lzma2.DictSize }
 func (*goEncoder) Memory() int64 { return lzma2.Memory }
 

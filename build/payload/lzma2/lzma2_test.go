@@ -177,13 +177,19 @@ func TestEncodeStops(t *testing.T) {
 }
 
 func FuzzEncode(f *testing.F) {
-	f.Add([]byte("text, text"), []byte("and more text, text"), uint16(3))
-	f.Add(text(4, 3000), noise(3000), uint16(1))
-	f.Add(noise(300), []byte{}, uint16(500))
-	f.Add([]byte{0}, noise(70_000), uint16(2000))
+	f.Add([]byte("text, text"), []byte("and more text, text"), uint16(3), byte(0))
+	f.Add(text(4, 3000), noise(3000), uint16(1), byte(0))
+	f.Add(noise(300), []byte{}, uint16(500), byte(0))
+	f.Add([]byte{0}, noise(70_000), uint16(2000), byte(0))
+	f.Add(noise(100), noise(300), uint16(1), byte(2))
 	e := new(Encoder)
-	f.Fuzz(func(t *testing.T, a, b []byte, times uint16) {
+	f.Fuzz(func(t *testing.T, a, b []byte, times uint16, different byte) {
 		src := slices.Concat(bytes.Repeat(a, min(int(times), 1+100_000/(1+len(a)))), b, a)
+		if different > 0 {
+			for i := range src {
+				src[i] %= different
+			}
+		}
 		if got := decode(t, encode(t, e, src)); !bytes.Equal(got, src) {
 			t.Errorf("%d bytes came back, %d went in", len(got), len(src))
 		}
