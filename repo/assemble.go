@@ -38,6 +38,7 @@ func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, file
 	for _, rpm := range contents.Rpms {
 		s.list(stream.Name.Rpm(rpm.Href), rpm.Size, rpm.SHA256)
 	}
+	s.attest(plan, files)
 	var fresh []string
 	for _, half := range []string{"deb", "rpm"} {
 		changed := func(name string) bool { return strings.HasPrefix(name, half+"/") }
@@ -73,15 +74,31 @@ func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, file
 	return plan.list(s, files, text(manifest), text(head))
 }
 
+// attest lists the attestations of the snapshot's packages: those that the bucket has, or else those that come with a new
+// package.
+func (s *snapshot) attest(plan *Plan, files *Files) {
+	for _, name := range s.manifest.packages() {
+		for _, suffix := range layout.Attestations() {
+			o, ok := plan.have[string(plan.Stream)+"/"+name+suffix]
+			if !ok {
+				o, ok = files.attestations[name+suffix]
+			}
+			if ok {
+				s.list(string(plan.Stream)+"/"+name+suffix, o.Size, o.SHA256)
+			}
+		}
+	}
+}
+
 // list fills in what a plan writes: the objects that the bucket does not have, the manifest, HEAD, and the pointers that
 // change.
 func (p *Plan) list(s *snapshot, files *Files, manifest, head bucket.Content) error {
 	write := func(name string, c bucket.Content) {
 		p.Writes = append(p.Writes, Write{Object{name, layout.ClassOf(name), c.Size, c.SHA256}, c})
 	}
-	for _, class := range []layout.Class{layout.Package, layout.Hashed} {
+	for _, class := range []layout.Class{layout.Package, layout.Attestation, layout.Hashed} {
 		for _, o := range s.manifest.Objects {
-			if o.Class != class || p.have[o.Name] {
+			if _, ok := p.have[o.Name]; ok || o.Class != class {
 				continue
 			}
 			c, ok := s.content[o.Name]

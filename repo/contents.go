@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -28,15 +30,18 @@ import (
 // Files are package files on disk, read back and ready to be published. The zero value holds none.
 type Files struct {
 	Contents
-	// paths says where the file of each package lies, by its object name below the stream: deb/amd64/….
+	// paths says where each file lies, by its object name below the stream: deb/amd64/….
 	paths map[string]string
+	// attestations are the attestations of the packages, by the same names.
+	attestations map[string]Object
 }
 
 // ReadFiles reads every .deb and .rpm below a directory as an index would describe it. Where a file lies there does not
 // matter: what it is called when published follows from its own control file or header, and a file that has another base
-// name is refused. Other files are ignored. An error names the file.
+// name is refused. The attestations beside a package come with it, unread. Other files are ignored. An error names the
+// file.
 func ReadFiles(ctx context.Context, dir string) (*Files, error) {
-	files := &Files{paths: map[string]string{}}
+	files := &Files{paths: map[string]string{}, attestations: map[string]Object{}}
 	err := filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -99,6 +104,28 @@ func (f *Files) read(file, ext string) error {
 		return fmt.Errorf("%s: is the same package as %s", file, other)
 	}
 	f.paths[name] = file
+	return f.readAttestations(name, file)
+}
+
+// readAttestations finds the attestations beside the file of a package.
+func (f *Files) readAttestations(name, file string) error {
+	for _, suffix := range layout.Attestations() {
+		r, err := os.Open(file + suffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		h := sha256.New()
+		size, err := io.Copy(h, r)
+		r.Close()
+		if err != nil {
+			return err
+		}
+		f.attestations[name+suffix] = Object{name + suffix, layout.Attestation, size, hex.EncodeToString(h.Sum(nil))}
+		f.paths[name+suffix] = file + suffix
+	}
 	return nil
 }
 

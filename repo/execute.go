@@ -57,7 +57,7 @@ func (p *Publisher) Execute(ctx context.Context, plan *Plan) error {
 	if plan.Reason == "" {
 		return nil
 	}
-	for _, class := range []layout.Class{layout.Package, layout.Hashed} {
+	for _, class := range []layout.Class{layout.Package, layout.Attestation, layout.Hashed} {
 		if err := run.create(ctx, class); err != nil {
 			return err
 		}

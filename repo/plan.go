@@ -36,7 +36,7 @@ type Plan struct {
 	base *State
 	head Head
 	// have are the immutable objects that are known to be in the bucket.
-	have map[string]bool
+	have map[string]Object
 	// finish and project are the pointers to project before and after the commit.
 	finish, project []Pointer
 }

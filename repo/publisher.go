@@ -100,10 +100,10 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		Stream: stream.Name, Bucket: p.Bucket.String(),
 		Serial: state.Head.Serial, From: state.Head.Serial, Time: state.Head.Time,
 		Added: []string{}, Removed: []string{}, Kept: len(state.Manifest.packages()),
-		Writes: []Write{}, base: state, head: state.Head, have: map[string]bool{},
+		Writes: []Write{}, base: state, head: state.Head, have: map[string]Object{},
 	}
 	for _, o := range state.Manifest.Objects {
-		plan.have[o.Name] = true
+		plan.have[o.Name] = o
 	}
 	if plan.finish, err = p.unfinished(ctx, state); err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func (p *Publisher) stillThere(ctx context.Context, plan *Plan, objects []Object
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.Parallel)
-	unknown := slices.DeleteFunc(slices.Clone(objects), func(o Object) bool { return plan.have[o.Name] })
+	unknown := slices.DeleteFunc(slices.Clone(objects), func(o Object) bool { _, ok := plan.have[o.Name]; return ok })
 	for _, o := range unknown {
 		group.Go(func() error {
 			info, err := p.Bucket.Stat(ctx, o.Name)
@@ -183,7 +183,7 @@ func (p *Publisher) stillThere(ctx context.Context, plan *Plan, objects []Object
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			plan.have[o.Name] = true
+			plan.have[o.Name] = o
 			return nil
 		})
 	}

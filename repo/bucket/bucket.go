@@ -4,6 +4,13 @@
 // or ".." segments. A generation is an opaque value that changes whenever the object's bytes do; it is what makes
 // conditional writes possible, and with them the only kind of coordination that publishers need.
 //
+// In a directory ([Dir]) objects are files. In Google Cloud Storage (gs://) and S3 (s3://) an object's key is its name
+// behind the prefix of the bucket's address, and its metadata holds two values: sha256, the digest of its bytes, and
+// write, a random mark of the one write that made it, which tells a writer whose answer was lost whether the object is
+// his. Generations are the numbers of Google Cloud Storage and the ETags of S3; both stores check the conditions
+// themselves. Bytes go there with checksums that the store must agree with before the object appears: the CRC32C for
+// Google, the SHA-256 for S3.
+//
 // Every implementation passes the contract suite in this package's tests.
 package bucket
 
@@ -111,7 +118,7 @@ var ErrCondition = errors.New("object is not in the state that the write asked f
 type Error struct {
 	Bucket string // address of the bucket
 	Name   string
-	Op     string // stat, open, read, put, list, delete
+	Op     string // stat, open, read, put, list, delete, copy
 	Err    error
 }
 

@@ -36,6 +36,10 @@ func (r *cloudReader) Read(p []byte) (int, error) {
 	if len(p) == 0 || r.err != nil {
 		return 0, r.err
 	}
+	if err := r.ctx.Err(); err != nil { // the bytes that are here already would go on for a while
+		r.err = r.c.fail("read", r.info.Name, err)
+		return 0, r.err
+	}
 	for {
 		n, err := r.piece(p[:min(int64(len(p)), r.info.Size-r.read)])
 		r.sum.Write(p[:n])
@@ -71,7 +75,7 @@ func (r *cloudReader) piece(p []byte) (int, error) {
 		if err != nil {
 			return 0, &reopenError{err}
 		}
-		if o.Generation != r.info.Generation {
+		if o.Generation != r.info.Generation || o.Size != r.info.Size {
 			body.Close()
 			return 0, &reopenError{ErrCondition}
 		}

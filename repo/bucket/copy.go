@@ -76,7 +76,11 @@ func (g *gcs) copy(ctx context.Context, from store, source stored, key string, o
 	if !ok || there.endpoint != g.endpoint {
 		return stored{}, false, errors.ErrUnsupported
 	}
-	b, err := g.handle(ctx)
+	b, err := g.handle(ctx, g.bucket)
+	if err != nil {
+		return stored{}, false, err
+	}
+	remote, err := g.handle(ctx, there.bucket)
 	if err != nil {
 		return stored{}, false, err
 	}
@@ -88,7 +92,7 @@ func (g *gcs) copy(ctx context.Context, from store, source stored, key string, o
 	if !ok {
 		return stored{}, false, errSource
 	}
-	copier := o.CopierFrom(g.client.Bucket(there.bucket).Object(source.Name).Generation(number))
+	copier := o.CopierFrom(remote.Object(source.Name).Generation(number))
 	copier.ContentType, copier.CacheControl = options.ContentType, options.CacheControl
 	copier.Metadata = newMetadata(source.SHA256, mark)
 	attrs, err := copier.Run(ctx)

@@ -39,8 +39,8 @@ func newGCS(bucket, endpoint string) *gcs {
 	return &gcs{bucket: bucket, endpoint: endpoint, whole: 64 << 20, chunk: 8 << 20}
 }
 
-// handle returns the bucket's handle, and looks for credentials when it is called first.
-func (g *gcs) handle(ctx context.Context) (*storage.BucketHandle, error) {
+// handle returns the handle of a bucket, and looks for credentials when it is called first.
+func (g *gcs) handle(ctx context.Context, bucket string) (*storage.BucketHandle, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.client == nil {
@@ -59,13 +59,13 @@ func (g *gcs) handle(ctx context.Context) (*storage.BucketHandle, error) {
 		client.SetRetry(storage.WithPolicy(storage.RetryNever))
 		g.client = client
 	}
-	return g.client.Bucket(g.bucket), nil
+	return g.client.Bucket(bucket), nil
 }
 
 const gcsLogin = "there are no Google credentials that work: run gcloud auth application-default login, or let GOOGLE_APPLICATION_CREDENTIALS name the file of a key"
 
 func (g *gcs) stat(ctx context.Context, key string) (stored, error) {
-	b, err := g.handle(ctx)
+	b, err := g.handle(ctx, g.bucket)
 	if err != nil {
 		return stored{}, err
 	}
@@ -89,7 +89,7 @@ func gcsObject(a *storage.ObjectAttrs) stored {
 }
 
 func (g *gcs) open(ctx context.Context, key string, offset int64, generation Generation) (io.ReadCloser, stored, error) {
-	b, err := g.handle(ctx)
+	b, err := g.handle(ctx, g.bucket)
 	if err != nil {
 		return nil, stored{}, err
 	}
@@ -117,7 +117,7 @@ func (g *gcs) open(ctx context.Context, key string, offset int64, generation Gen
 }
 
 func (g *gcs) put(ctx context.Context, key string, content Content, options PutOptions, mark string) (_ stored, unsure bool, err error) {
-	b, err := g.handle(ctx)
+	b, err := g.handle(ctx, g.bucket)
 	if err != nil {
 		return stored{}, false, err
 	}
@@ -189,7 +189,7 @@ func (w *storeWriter) Write(p []byte) (int, error) {
 }
 
 func (g *gcs) list(ctx context.Context, prefix, page string, limit int) ([]stored, string, error) {
-	b, err := g.handle(ctx)
+	b, err := g.handle(ctx, g.bucket)
 	if err != nil {
 		return nil, "", err
 	}
@@ -213,7 +213,7 @@ func (g *gcs) list(ctx context.Context, prefix, page string, limit int) ([]store
 }
 
 func (g *gcs) delete(ctx context.Context, key string, generation Generation) error {
-	b, err := g.handle(ctx)
+	b, err := g.handle(ctx, g.bucket)
 	if err != nil {
 		return err
 	}

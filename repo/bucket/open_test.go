@@ -55,3 +55,26 @@ func TestOpen(t *testing.T) {
 		}
 	}
 }
+
+// FuzzAddress: what is accepted as a store's address has a name that leads back to the same bucket and prefix.
+func FuzzAddress(f *testing.F) {
+	for _, address := range []string{"gs://pkgs/a/b%20c%25", "s3://pkgs/a?region=eu-central-1&endpoint=http://127.0.0.1:9000", "gs://pkgs//x", "s3://u:p@pkgs",
+		"gs://pkgs/a/../b", "s3://pkgs?endpoint=https://a/b", "gs://pkgs/%2e%2e/x", "gs://pkgs/a%2fb", "gs://pkgs/%3f#"} {
+		f.Add(address)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		b, err := Open(address)
+		c, ok := b.(*cloud)
+		if err != nil || !ok {
+			return
+		}
+		name := strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(c.String())
+		again, err := Open(name)
+		if err != nil || again.String() != c.String() || again.(*cloud).prefix != c.prefix {
+			t.Fatalf("%q has the name %q, which leads to %v, %v", address, name, again, err)
+		}
+		if c.prefix != "" && checkName(strings.TrimSuffix(c.prefix, "/")) != nil {
+			t.Fatalf("%q has the prefix %q", address, c.prefix)
+		}
+	})
+}

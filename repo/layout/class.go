@@ -11,6 +11,9 @@ type Class string
 const (
 	// Package is a .deb or .rpm file: created once, never changed, never removed from a stable stream.
 	Package Class = "package"
+	// Attestation is what was said of a package when it was built, its SBOM or provenance: it has the package's name and
+	// one of the Attestations behind it, and lives as long as the package.
+	Attestation Class = "attestation"
 	// Hashed is metadata that nothing can change without changing its name: by-hash indexes, yum indexes with a
 	// unique name, snapshots, roots, manifests. Created once; it may go when no recent snapshot names it.
 	Hashed Class = "hashed"
@@ -36,7 +39,7 @@ const forever = "public, max-age=31536000, immutable"
 // Policy tells how objects of the class are cached and written.
 func (c Class) Policy() Policy {
 	switch c {
-	case Package:
+	case Package, Attestation:
 		return Policy{CacheControl: forever, Immutable: true}
 	case Hashed:
 		return Policy{CacheControl: forever, Immutable: true}
@@ -59,6 +62,8 @@ func ClassOf(name string) Class {
 		return Hashed
 	case strings.HasSuffix(base, ".deb"), strings.HasSuffix(base, ".rpm"):
 		return Package
+	case isAttestation(base):
+		return Attestation
 	case strings.Contains(name, "/by-hash/"), strings.Contains(name, "/rpm-snapshots/"):
 		return Hashed
 	case strings.Contains(name, "/rpm/repodata/") && isHex(strings.SplitN(base, "-", 2)[0]):
@@ -67,6 +72,19 @@ func ClassOf(name string) Class {
 		return Pointer
 	}
 	return Page
+}
+
+// Attestations are what follows a package's name in the names of its attestations: an SBOM in SPDX 2.3 and an in-toto
+// statement with SLSA provenance.
+func Attestations() []string { return []string{".spdx.json", ".intoto.json"} }
+
+func isAttestation(base string) bool {
+	for _, suffix := range Attestations() {
+		if of, ok := strings.CutSuffix(base, suffix); ok && (strings.HasSuffix(of, ".deb") || strings.HasSuffix(of, ".rpm")) {
+			return true
+		}
+	}
+	return false
 }
 
 // isHex tells whether s is a SHA-256 digest in lower-case hex.

@@ -45,6 +45,8 @@ func TestClasses(t *testing.T) {
 	}{
 		{s.Deb("amd64/kubeadm_1.35.0-1.1_amd64.deb"), "application/vnd.debian.binary-package", Package},
 		{s.Rpm("x86_64/kubeadm-1.35.0-1.1.x86_64.rpm"), "application/x-rpm", Package},
+		{s.Deb("amd64/kubeadm_1.35.0-1.1_amd64.deb.spdx.json"), "application/json", Attestation},
+		{s.Rpm("x86_64/kubeadm-1.35.0-1.1.x86_64.rpm.intoto.json"), "application/json", Attestation},
 		{s.Deb(InRelease), "text/plain; charset=utf-8", Pointer},
 		{s.Deb(ReleaseGpg), "application/pgp-signature", Pointer},
 		{s.Deb(ReleaseKey), "application/pgp-keys", Pointer},
@@ -68,7 +70,7 @@ func TestClasses(t *testing.T) {
 			t.Errorf("ContentType(%s) = %s, want %s", c.name, got, c.contentType)
 		}
 	}
-	for class, immutable := range map[Class]bool{Package: true, Hashed: true, Pointer: false, Page: false, State: false} {
+	for class, immutable := range map[Class]bool{Package: true, Attestation: true, Hashed: true, Pointer: false, Page: false, State: false} {
 		if class.Policy().Immutable != immutable {
 			t.Errorf("class %s: immutable is %t", class, !immutable)
 		}
