@@ -22,7 +22,7 @@ import (
 
 // config is the one YAML file that says what is published where. Paths in it are relative to its own folder.
 type config struct {
-	// Bucket is where the streams are: a directory or file:///directory.
+	// Bucket is where the streams are: a directory, gs://bucket/prefix or s3://bucket/prefix (see bucket.Open).
 	Bucket string `yaml:"bucket"`
 	// URL is the public address under which clients find the bucket's root.
 	URL string `yaml:"url"`
@@ -95,7 +95,7 @@ var revisionForm = regexp.MustCompile(`^[0-9]+(\.[0-9]+)*$`)
 
 func (c *config) check() error {
 	if c.Bucket == "" {
-		return fmt.Errorf("bucket is missing: name the directory to publish to")
+		return fmt.Errorf("bucket is missing: name the directory, or the gs:// or s3:// bucket, to publish to")
 	}
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
