@@ -176,12 +176,12 @@ func TestModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	semver := "github.com/Masterminds/semver/v3"
-	version := strings.Fields(run(t, "golang", "go", "list", "-m", semver))[1]
+	module := "golang.org/x/sync"
+	version := strings.Fields(run(t, "golang", "go", "list", "-m", module))[1]
 	for name, text := range map[string]string{
-		"go.mod":  "module example.org/Try\n\ngo 1.26\n\nrequire " + semver + " " + version + "\n",
+		"go.mod":  "module example.org/Try\n\ngo 1.26\n\nrequire " + module + " " + version + "\n",
 		"go.sum":  string(sums),
-		"main.go": "package main\n\nimport \"" + semver + "\"\n\nfunc main() { semver.MustParse(\"1.0.0\") }\n",
+		"main.go": "package main\n\nimport \"" + module + "/errgroup\"\n\nfunc main() { new(errgroup.Group).Wait() }\n",
 	} {
 		if err := os.WriteFile(filepath.Join(work, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -228,7 +228,7 @@ func TestModules(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"GENERATED_FROM pkg:golang/example.org/try", "STATIC_LINK pkg:golang/stdlib",
-		"STATIC_LINK pkg:golang/github.com/masterminds/semver/v3"} {
+		"STATIC_LINK pkg:golang/golang.org/x/sync"} {
 		if !links[want] {
 			t.Errorf("the program has no %s, only %v", want, links)
 		}
