@@ -179,7 +179,7 @@ func TestModules(t *testing.T) {
 	module := "golang.org/x/sync"
 	version := strings.Fields(run(t, "golang", "go", "list", "-m", module))[1]
 	for name, text := range map[string]string{
-		"go.mod":  "module example.org/Try\n\ngo 1.26\n\nrequire " + module + " " + version + "\n",
+		"go.mod":  "module example.org/Try\n\ngo 1.26.0\n\nrequire " + module + " " + version + "\n",
 		"go.sum":  string(sums),
 		"main.go": "package main\n\nimport \"" + module + "/errgroup\"\n\nfunc main() { new(errgroup.Group).Wait() }\n",
 	} {
