@@ -1,6 +1,6 @@
 // Package rpm writes binary RPM packages, byte for byte reproducible and in bounded memory.
 //
-// The format is version 3 of the package file, which every rpm from 4.11 to 4.20 reads and writes; see
+// The format is version 3 of the package file, which rpm 4 reads and writes (tests use the rpm that is installed); see
 // https://rpm-software-management.github.io/rpm/manual/format_v4.html and the tags in
 // https://rpm-software-management.github.io/rpm/manual/tags.html. A package is
 //
@@ -23,8 +23,8 @@
 // payload (tag PAYLOADDIGEST, rpm since 4.14), of the uncompressed one (PAYLOADDIGESTALT, 4.16) and of every file
 // (FILEDIGESTS, any rpm), so that nothing in the package is without protection. There is no second signature over header
 // and payload together, and no MD5 of both, as older builders write: they protect nothing that is not protected already,
-// rpm 4.14 was the last to need them for the payload, rpm 6 ignores them, and on machines in FIPS mode, where MD5 does not
-// exist, they have made packages impossible to verify. The SHA-1 of the main header stays because it is the key of rpm's
+// since rpm unpacks no file whose digest is not that of the header, and on machines in FIPS mode, where MD5 does not exist,
+// they have made packages impossible to verify. The SHA-1 of the main header stays because it is the key of rpm's
 // own index of installed packages and the hdrid that old tools ask for.
 //
 // # One pass

@@ -2,8 +2,8 @@ package lzma2
 
 import "math/bits"
 
-// Estimates of what operations cost, in tenths of a bit, found by trial on Go programs for amd64 and arm64. A literal costs
-// literalCost, so a match saves that for each byte.
+// Estimates of what operations cost, in tenths of a bit, found by trial on a Go program for amd64. A literal costs literalCost,
+// so a match saves that for each byte.
 const (
 	literalCost = 55
 	// A match costs this and so much more for each bit of its distance.
