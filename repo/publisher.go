@@ -84,6 +84,8 @@ type Change struct {
 	Resign bool
 	// Reason is why, for the history. An addition needs none.
 	Reason string
+	// Base is the state of the stream that the change was decided upon, if it was looked at; otherwise the stream is read.
+	Base *State
 }
 
 // Plan plans to change a stream. The plan also holds what an earlier publication left unfinished, even when the change
@@ -92,9 +94,11 @@ type Change struct {
 // It returns a [*GateError] or a [*ChangedError] when the stream must not become what the change would make of it.
 // Nothing is written.
 func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Plan, error) {
-	state, err := ReadState(ctx, p.Bucket, stream.Name)
-	if err != nil {
-		return nil, err
+	state, err := change.Base, error(nil)
+	if state == nil {
+		if state, err = ReadState(ctx, p.Bucket, stream.Name); err != nil {
+			return nil, err
+		}
 	}
 	plan := &Plan{
 		Stream: stream.Name, Bucket: p.Bucket.String(),

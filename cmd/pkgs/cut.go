@@ -83,7 +83,7 @@ func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *st
 	if _, err := p.build(ctx, cfg, signing, requests, work); err != nil {
 		return err
 	}
-	return p.publishFiles(ctx, cfg, signing, b, s, work, confirm)
+	return p.publishFiles(ctx, cfg, signing, b, s, state, work, confirm)
 }
 
 // requests lists the packages of a stream to build for a version. Packages of a fixed version that the stream has
@@ -165,13 +165,13 @@ func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, 
 	return build.Build(ctx, c, requests)
 }
 
-// publishFiles publishes the packages in dir to a stream.
-func (p *program) publishFiles(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, dir string, confirm bool) error {
+// publishFiles publishes the packages in dir to a stream. state is that of the stream if it was looked at before, or nil.
+func (p *program) publishFiles(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, state *repo.State, dir string, confirm bool) error {
 	files, err := repo.ReadFiles(ctx, dir)
 	if err != nil {
 		return err
 	}
-	return p.publish(ctx, cfg, signing, b, s, repo.Change{Add: files}, confirm)
+	return p.publish(ctx, cfg, signing, b, s, repo.Change{Add: files, Base: state}, confirm)
 }
 
 // publish plans a change of a stream, prints the plan and, if confirmed, executes it and verifies the result.

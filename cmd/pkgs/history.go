@@ -136,7 +136,7 @@ version such as kubelet=1.35.2-1.1, which stands for its files in both formats a
 			if err != nil {
 				return usageError{err}
 			}
-			return p.change(cmd.Context(), given[0], repo.Change{Yank: names, Reason: "yank: " + reason}, confirm)
+			return p.change(cmd.Context(), given[0], repo.Change{Yank: names, Reason: "yank: " + reason, Base: state}, confirm)
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the history")

@@ -159,5 +159,5 @@ func (p *program) publishDir(cmd *cobra.Command, cfg *config, dir, stream, addre
 	if err != nil {
 		return err
 	}
-	return p.publishFiles(cmd.Context(), cfg, signing, b, target, dir, confirm)
+	return p.publishFiles(cmd.Context(), cfg, signing, b, target, nil, dir, confirm)
 }
