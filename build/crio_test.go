@@ -146,7 +146,7 @@ func TestCRIO(t *testing.T) {
 			}
 		}
 		postinst, prerm := run(t, "dpkg", "dpkg-deb", "-I", deb.Path, "postinst"), run(t, "dpkg", "dpkg-deb", "-I", deb.Path, "prerm")
-		if !strings.Contains(postinst, "deb-systemd-invoke try-restart crio.service") || !strings.Contains(prerm, "deb-systemd-invoke stop crio.service") {
+		if !strings.Contains(postinst, "for unit in crio.service; do\n\t\t\t[ -z \"$2\" ] || deb-systemd-invoke try-restart") || !strings.Contains(prerm, "deb-systemd-invoke stop crio.service") {
 			t.Errorf("the scripts are\n%s\n%s", postinst, prerm)
 		}
 		unit := run(t, "dpkg", "sh", "-c", `dpkg-deb --fsys-tarfile "$1" | tar -xO ./usr/lib/systemd/system/crio.service`, "sh", deb.Path)
@@ -176,7 +176,7 @@ func TestCRIO(t *testing.T) {
 			t.Errorf("it requires\n%s", requires)
 		}
 		scripts := query("--scripts")
-		for _, call := range []string{"preset crio.service", "--no-reload disable crio.service", "stop crio.service", "try-restart crio.service"} {
+		for _, call := range []string{"preset crio.service", "--no-reload disable crio.service", "stop crio.service", "for unit in crio.service; do"} {
 			if !strings.Contains(scripts, call) {
 				t.Errorf("%s\nhas no %q", scripts, call)
 			}

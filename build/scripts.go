@@ -4,7 +4,6 @@ import (
 	"embed"
 	"fmt"
 	"strings"
-	"text/template"
 
 	"sigs.k8s.io/pkgs/build/rpm"
 )
@@ -20,20 +19,24 @@ import (
 //go:embed scripts
 var scriptFiles embed.FS
 
-// script fills in the template of a script. It is empty if there are no units.
+// script fills in the units of a script: @units@ are all, @restart@ those that an upgrade restarts, of which there may be
+// none. It is empty if there are no units. (A template engine would double the size of the program.)
 func (d *Definition) script(name string) string {
 	if len(d.Units) == 0 {
 		return ""
 	}
-	t, err := template.ParseFS(scriptFiles, "scripts/"+name+".sh")
-	var b strings.Builder
-	if err == nil {
-		err = t.Execute(&b, d.Units)
-	}
+	text, err := scriptFiles.ReadFile("scripts/" + name + ".sh")
 	if err != nil {
-		panic(fmt.Sprintf("build: script %s: %v", name, err)) // the templates are part of the program
+		panic(fmt.Sprintf("build: script %s: %v", name, err)) // the scripts are part of the program
 	}
-	return b.String()
+	var units, restart []string
+	for _, u := range d.Units {
+		units = append(units, u.Name)
+		if u.OnUpgrade == "try-restart" {
+			restart = append(restart, u.Name)
+		}
+	}
+	return strings.NewReplacer("@units@", strings.Join(units, " "), "@restart@", strings.Join(restart, " ")).Replace(string(text))
 }
 
 func (d *Definition) debScripts() map[string]string {

@@ -5,7 +5,7 @@ set -e
 case "$1" in
 remove | purge)
 	if command -v deb-systemd-helper >/dev/null; then
-		deb-systemd-helper purge{{range .}} {{.Name}}{{end}} >/dev/null || true
+		deb-systemd-helper purge @units@ >/dev/null || true
 	fi
 	if [ -z "$DPKG_ROOT" ] && [ -d /run/systemd/system ]; then
 		systemctl --system daemon-reload >/dev/null || true

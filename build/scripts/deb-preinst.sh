@@ -5,7 +5,7 @@ set -e
 # deb-systemd-helper would take the upgrade for the first installation and enable the unit again, so that one is made
 # of what the administrator has decided.
 if [ "$1" = upgrade ]; then
-{{- range .}}
-	deb-systemd-helper debian-installed {{.Name}} || deb-systemd-helper update-state {{.Name}} || true
-{{- end}}
+	for unit in @units@; do
+		deb-systemd-helper debian-installed "$unit" || deb-systemd-helper update-state "$unit" || true
+	done
 fi

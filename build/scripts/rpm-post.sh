@@ -1,5 +1,5 @@
 if [ "$1" -eq 1 ] && command -v systemctl >/dev/null 2>&1; then
-	systemctl --no-reload preset{{range .}} {{.Name}}{{end}} >/dev/null 2>&1 || :
+	systemctl --no-reload preset @units@ >/dev/null 2>&1 || :
 fi
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload >/dev/null 2>&1 || :

@@ -1,8 +1,6 @@
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload >/dev/null 2>&1 || :
-{{- range .}}{{if eq .OnUpgrade "try-restart"}}
-	if [ "$1" -ge 1 ]; then
-		systemctl try-restart {{.Name}} >/dev/null 2>&1 || :
-	fi
-{{- end}}{{end}}
+	for unit in @restart@; do
+		[ "$1" -lt 1 ] || systemctl try-restart "$unit" >/dev/null 2>&1 || :
+	done
 fi
