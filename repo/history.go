@@ -35,6 +35,20 @@ func History(ctx context.Context, b bucket.Bucket, stream layout.Stream, limit i
 	return history, err
 }
 
+// ChainError says where the records of a stream's publications, each of which names the one before it by digest, stop to
+// fit together.
+type ChainError struct {
+	Stream layout.Stream
+	Serial int64 // of the record that is missing or not what the next one names
+	Err    error
+}
+
+func (e *ChainError) Error() string {
+	return fmt.Sprintf("the history of %s is broken at serial %d: %v", e.Stream, e.Serial, e.Err)
+}
+
+func (e *ChainError) Unwrap() error { return e.Err }
+
 // walk visits the manifests of a stream from the live one backwards, until visit returns false.
 func walk(ctx context.Context, b bucket.Bucket, state *State, visit func(m *Manifest, sha256 string) bool) error {
 	if !state.Exists() {
@@ -45,10 +59,10 @@ func walk(ctx context.Context, b bucket.Bucket, state *State, visit func(m *Mani
 		serial, previous := m.Serial-1, m.Previous
 		earlier, err := readManifest(ctx, b, m.Stream, serial, previous)
 		if err != nil {
-			return fmt.Errorf("the history of %s breaks off at serial %d: %w", m.Stream, serial, err)
+			return &ChainError{Stream: m.Stream, Serial: serial, Err: err}
 		}
 		if earlier.Time.After(m.Time) {
-			return fmt.Errorf("the history of %s is broken: serial %d is later than %d", m.Stream, serial, m.Serial)
+			return &ChainError{Stream: m.Stream, Serial: serial, Err: fmt.Errorf("is dated %s, after the publication that follows it", earlier.Time.Format(time.RFC3339))}
 		}
 		m, sha256 = earlier, previous
 	}

@@ -63,10 +63,11 @@ func exitCode(err error) int {
 	var usage usageError
 	var race *repo.RaceError
 	var damage *verify.DamageError
+	var chain *repo.ChainError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &damage):
+	case errors.As(err, &damage), errors.As(err, &chain):
 		return exitIntegrity
 	case errors.As(err, &race):
 		return exitRace

@@ -21,12 +21,16 @@ import (
 
 func newVerify(p *program) *cobra.Command {
 	var url, keyring string
+	var audit bool
 	cmd := &cobra.Command{
 		Use:   "verify [STREAM...]",
 		Short: "Read streams as apt and dnf do and say what is wrong with them",
 		Long: `Verify checks signatures, dates, indexes and every package file of the streams named, or of all, starting where
 clients start. It reads the bucket, or with --url what a server or a mirror hands out. What is wrong is named
 object by object, and the exit code is 4 then.
+
+With --audit it also follows the records of all publications, in the bucket, from the last to the first: each names the
+one before it by digest.
 
 It needs the public keys only: those of the configuration's signing key and keyring, or of the file given with
 --keyring.`,
@@ -42,7 +46,7 @@ It needs the public keys only: those of the configuration's signing key and keyr
 				return err
 			}
 			b, err := bucket.Open(cfg.address(cfg.Bucket))
-			if err != nil && url == "" {
+			if err != nil {
 				return err
 			}
 			source := verify.Source(nil)
@@ -51,10 +55,15 @@ It needs the public keys only: those of the configuration's signing key and keyr
 			} else if source, err = verify.FromURL(url, &http.Client{Timeout: 30 * time.Minute}); err != nil {
 				return usageError{err}
 			}
-			return p.verifyAll(cmd.Context(), source, trusted, cfg, names)
+			problems := []error{p.verifyAll(cmd.Context(), source, trusted, cfg, names)}
+			if audit {
+				problems = append(problems, p.audit(cmd.Context(), b, cfg, names))
+			}
+			return errors.Join(problems...)
 		},
 	}
 	cmd.Flags().StringVar(&url, "url", "", "public `address` to read from instead of the bucket")
+	cmd.Flags().BoolVar(&audit, "audit", false, "follow the records of all publications, too")
 	cmd.Flags().StringVar(&keyring, "keyring", "", "`file` of the public keys to trust instead of the configuration's")
 	return cmd
 }
@@ -122,6 +131,22 @@ func (p *program) verifyAll(ctx context.Context, source verify.Source, trusted *
 		if err := p.printJSON(reports); err != nil {
 			return err
 		}
+	}
+	return errors.Join(problems...)
+}
+
+// audit follows the records of streams' publications.
+func (p *program) audit(ctx context.Context, b bucket.Bucket, cfg *config, names []string) error {
+	if len(names) == 0 {
+		names = cfg.streamNames()
+	}
+	var problems []error
+	for _, name := range names {
+		history, err := repo.History(ctx, b, layout.Stream(name), 0)
+		if err == nil && p.output == "text" {
+			fmt.Fprintf(p.stdout, "audit %s: %d publications, each named by the next\n", name, len(history))
+		}
+		problems = append(problems, err)
 	}
 	return errors.Join(problems...)
 }
