@@ -27,7 +27,7 @@ func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, file
 	with := edition{signer: p.Signer, keyring: p.Keyring, at: at, validUntil: at.Add(p.Validity), url: p.URL}
 
 	s := &snapshot{content: map[string]bucket.Content{}}
-	s.manifest = Manifest{Stream: stream.Name, Serial: old.Head.Serial + 1, Time: at, Previous: old.Head.Manifest}
+	s.manifest = Manifest{Stream: stream.Name, Serial: old.Head.Serial + 1, Time: at, Previous: old.Head.Manifest, Withdrawn: plan.withdrawn}
 	s.manifest.Record = Record{By: p.By, Reason: plan.Reason, Config: p.ConfigDigest, Added: plan.Added, Removed: plan.Removed}
 	for _, key := range p.Signer.Keyring().Keys() {
 		s.manifest.Record.Keys = append(s.manifest.Record.Keys, key.Fingerprint)

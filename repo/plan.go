@@ -37,6 +37,8 @@ type Plan struct {
 	head Head
 	// have are the immutable objects that are known to be in the bucket.
 	have map[string]Object
+	// withdrawn is the new manifest's list.
+	withdrawn []Withdrawn
 	// finish and project are the pointers to project before and after the commit.
 	finish, project []Pointer
 }

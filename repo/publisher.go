@@ -78,6 +78,9 @@ type Change struct {
 	// Yank are packages that leave the index; their files stay in the bucket. They are names below the stream, such as
 	// deb/amd64/kubelet_1.35.0-1.1_amd64.deb.
 	Yank []string
+	// Retire are packages that leave the index because the stream keeps newer ones only. Unlike those of Yank, they are
+	// not held back when somebody adds them again.
+	Retire []string
 	// To, if it is not 0, is the serial of an earlier publication whose packages the stream shall have again.
 	To int64
 	// Resign makes and signs the index anew even when its packages do not change.
@@ -120,7 +123,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	if files == nil {
 		files = &Files{}
 	}
-	if state.Exists() && files.publishedIn(state) && len(change.Yank) == 0 && change.To == 0 && !change.Resign {
+	if state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign {
 		return plan, nil
 	}
 
@@ -142,7 +145,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 			return nil, err
 		}
 	}
-	if after, err = after.without(change.Yank); err != nil {
+	if after, err = after.without(slices.Concat(change.Yank, change.Retire)); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream.Name, err)
 	}
 	if after, err = after.merge(files); err != nil {
@@ -164,7 +167,26 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		return nil, err
 	}
 	plan.Reason = cmp.Or(change.Reason, "new packages")
+	plan.withdrawn = withdraw(state.Manifest.Withdrawn, plan, change, all)
 	return plan, p.assemble(plan, &stream, after, files, change.Resign, now)
+}
+
+// withdraw keeps the list of withdrawn packages: those that a yank or a rollback takes out come to it, and those that are
+// in the index again leave it.
+func withdraw(before []Withdrawn, plan *Plan, change Change, index map[string]string) []Withdrawn {
+	var list []Withdrawn
+	for _, w := range before {
+		if _, back := index[w.Name]; !back {
+			list = append(list, w)
+		}
+	}
+	for _, name := range plan.Removed {
+		if !slices.Contains(change.Retire, name) {
+			list = append(list, Withdrawn{Name: name, Serial: plan.From + 1, Reason: plan.Reason})
+		}
+	}
+	slices.SortFunc(list, func(a, b Withdrawn) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
 
 // stillThere finds which objects of an earlier publication the bucket still has, so that they need not be written again.

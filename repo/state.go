@@ -38,6 +38,9 @@ type Manifest struct {
 	Previous string `json:"previous,omitempty"`
 	// Record tells how the publication came about.
 	Record Record `json:"record"`
+	// Withdrawn are packages that a person took out of the index, by a yank or a rollback, and that have not come back
+	// since. Whoever fills in what is missing leaves them out.
+	Withdrawn []Withdrawn `json:"withdrawn,omitempty"`
 	// Objects are the immutable objects, packages and hashed metadata, in the order of their names.
 	Objects []Object `json:"objects"`
 	// Pointers are the objects with fixed names, in the order in which they are brought up to date. Those of a
@@ -59,6 +62,15 @@ type Record struct {
 	// Added and Removed are the packages that came to the index and left it, relative to the stream.
 	Added   []string `json:"added"`
 	Removed []string `json:"removed"`
+}
+
+// Withdrawn is a package that left the index because somebody decided so.
+type Withdrawn struct {
+	// Name is that of the package, relative to the stream.
+	Name string `json:"name"`
+	// Serial is the publication with which it left, and Reason is why.
+	Serial int64  `json:"serial"`
+	Reason string `json:"reason"`
 }
 
 // Object is one immutable object of a snapshot.
@@ -103,6 +115,9 @@ func (s *State) Has(name string) bool {
 	_, ok := s.Manifest.object(string(s.Manifest.Stream) + "/" + name)
 	return ok
 }
+
+// Packages are the names of the packages in the live index, relative to the stream, in order.
+func (s *State) Packages() []string { return s.Manifest.packages() }
 
 // Find resolves what a person calls packages to their names in the live index, relative to the stream: such a name itself,
 // or package=version, which stands for the package's files in both formats and for every architecture. The revision counts
