@@ -25,11 +25,15 @@ var floors = []string{
 	"build/release",
 	"build/strict",
 	"repo/bucket",
+	"repo/bucket/buckettest",
 	"repo/layout",
 	"sign",
 	"keys",
 	"keys/frame",
 }
+
+// testOnly are packages that only tests may import: what they need must not become part of the program.
+var testOnly = []string{"repo/bucket/buckettest"}
 
 // walls are imports that would go down, and still must not be: what is behind a wall has no business with what is before.
 var walls = map[string][]string{
@@ -83,6 +87,9 @@ func TestFloorPlan(t *testing.T) {
 			}
 			if slices.Index(floors, i) <= floor {
 				t.Errorf("%s imports %s, which is not below it", name, i)
+			}
+			if slices.Contains(testOnly, i) {
+				t.Errorf("%s imports %s, which is for tests only", name, i)
 			}
 			if slices.Contains(walls[name], i) {
 				t.Errorf("%s imports %s, and there is a wall between them", name, i)

@@ -21,16 +21,18 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/pkgs/repo/bucket/buckettest"
 )
 
 // TestCloudLostAnswer: a write that was done and whose answer was lost succeeds, whatever its condition.
 func TestCloudLostAnswer(t *testing.T) {
-	eachCloud(t, func(t *testing.T, c *cloud, f *faults) {
+	eachCloud(t, func(t *testing.T, c *cloud, f *buckettest.Faults) {
 		method := http.MethodPost // the method of writes
 		if _, ok := c.store.(*s3Store); ok {
 			method = http.MethodPut
 		}
-		for _, trouble := range []trouble{dropped, lost, short, late, status + 409, status + 429, status + 500, status + 503} {
+		for _, trouble := range []buckettest.Trouble{buckettest.Dropped, buckettest.Lost, buckettest.Short, buckettest.Late, buckettest.Status + 409, buckettest.Status + 429, buckettest.Status + 500, buckettest.Status + 503} {
 			name := fmt.Sprint("object", trouble)
 			last := Generation("")
 			for i, condition := range []func() Condition{
@@ -38,7 +40,7 @@ func TestCloudLostAnswer(t *testing.T) {
 				func() Condition { return IfGeneration(last) },
 				func() Condition { return nil },
 			} {
-				f.once(method, trouble)
+				f.Once(method, trouble)
 				data := fmt.Sprint("version", i)
 				info, err := c.Put(t.Context(), name, Bytes([]byte(data)), PutOptions{CacheControl: "no-cache", Condition: condition()})
 				if err != nil {
@@ -50,7 +52,7 @@ func TestCloudLostAnswer(t *testing.T) {
 				}
 				last = info.Generation
 			}
-			f.once(http.MethodDelete, trouble)
+			f.Once(http.MethodDelete, trouble)
 			if err := c.Delete(t.Context(), name, last); err != nil {
 				t.Errorf("trouble %d: delete: %v", trouble, err)
 			}
@@ -64,22 +66,22 @@ func TestCloudLostAnswer(t *testing.T) {
 // TestCloudOvertaken: if another write came after ours before the answer to ours was known to be lost, the error leaves
 // open what happened, and is not that of a condition that did not hold.
 func TestCloudOvertaken(t *testing.T) {
-	eachCloud(t, func(t *testing.T, c *cloud, f *faults) {
+	eachCloud(t, func(t *testing.T, c *cloud, f *buckettest.Faults) {
 		first := put(t, c, "x", "first")
 		var requests atomic.Int32
-		f.set(func(r *http.Request) trouble {
+		f.Set(func(r *http.Request) buckettest.Trouble {
 			if r.Method != http.MethodPost && r.Method != http.MethodPut {
-				return none
+				return buckettest.None
 			}
 			switch requests.Add(1) {
 			case 1:
-				return lost
+				return buckettest.Lost
 			case 2: // the second attempt: before it, somebody else writes
 				if _, err := c.Put(context.Background(), "x", Bytes([]byte("other")), PutOptions{}); err != nil {
 					t.Error(err)
 				}
 			}
-			return none
+			return buckettest.None
 		})
 		_, err := c.Put(t.Context(), "x", Bytes([]byte("ours")), PutOptions{Condition: IfGeneration(first.Generation)})
 		if err == nil || errors.Is(err, ErrCondition) || !strings.Contains(err.Error(), "read the object") {
@@ -93,17 +95,17 @@ func TestCloudOvertaken(t *testing.T) {
 
 // TestCloudGivesUp: attempts are bounded, and the error tells the last one's reason.
 func TestCloudGivesUp(t *testing.T) {
-	eachCloud(t, func(t *testing.T, c *cloud, f *faults) {
+	eachCloud(t, func(t *testing.T, c *cloud, f *buckettest.Faults) {
 		c.pace.attempts = 3
-		f.set(func(*http.Request) trouble { return status + 503 })
+		f.Set(func(*http.Request) buckettest.Trouble { return buckettest.Status + 503 })
 		try := func(what string, requests int64, attempt func() error) {
 			t.Helper()
-			before := f.count.Load()
+			before := f.Count()
 			err := attempt()
 			if err == nil || errors.Is(err, ErrCondition) || errors.Is(err, ErrNotExist) || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), "the last of 3 attempts") {
 				t.Errorf("%s: %v", what, err)
 			}
-			if n := f.count.Load() - before; n != requests {
+			if n := f.Count() - before; n != requests {
 				t.Errorf("%s: %d requests, want %d", what, n, requests)
 			}
 		}
@@ -119,9 +121,9 @@ func TestCloudGivesUp(t *testing.T) {
 		})
 		// Nothing answers: as a server that is there and says nothing, then as one that is not there.
 		c.pace.patience = 10 * time.Millisecond
-		f.set(func(r *http.Request) trouble {
+		f.Set(func(r *http.Request) buckettest.Trouble {
 			<-r.Context().Done()
-			return dropped
+			return buckettest.Dropped
 		})
 		if _, err := c.Stat(t.Context(), "x"); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "3 attempts") {
 			t.Errorf("stat: %v", err)
@@ -134,21 +136,21 @@ func TestCloudGivesUp(t *testing.T) {
 
 // TestCloudBrokenReading: a reading goes on where it broke off, of the same generation or not at all.
 func TestCloudBrokenReading(t *testing.T) {
-	eachCloud(t, func(t *testing.T, c *cloud, f *faults) {
+	eachCloud(t, func(t *testing.T, c *cloud, f *buckettest.Faults) {
 		data := bytes.Repeat([]byte("0123456789abcdef"), 1<<14)
 		info := put(t, c, "x", string(data))
 		var reads atomic.Int32
-		f.set(func(r *http.Request) trouble {
+		f.Set(func(r *http.Request) buckettest.Trouble {
 			if r.Method == http.MethodGet && reads.Add(1) <= 4 {
-				return short
+				return buckettest.Short
 			}
-			return none
+			return buckettest.None
 		})
 		if got, opened := get(t, c, "x"); got != string(data) || opened.Generation != info.Generation {
 			t.Errorf("read %d bytes of %+v", len(got), opened)
 		}
 		// Overwritten after the break: what was read of the old state cannot be completed.
-		f.once(http.MethodGet, short)
+		f.Once(http.MethodGet, buckettest.Short)
 		r, _, err := c.Open(t.Context(), "x")
 		if err != nil {
 			t.Fatal(err)
@@ -175,15 +177,15 @@ func TestCloudBrokenReading(t *testing.T) {
 			t.Errorf("read on for %d bytes: %v", len(rest), err)
 		}
 		// Broken for good.
-		f.set(func(*http.Request) trouble { return none })
+		f.Calm()
 		c.pace.attempts = 3
-		f.once(http.MethodGet, short)
+		f.Once(http.MethodGet, buckettest.Short)
 		r, _, err = c.Open(t.Context(), "x")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		f.set(func(*http.Request) trouble { return dropped })
+		f.Set(func(*http.Request) buckettest.Trouble { return buckettest.Dropped })
 		if rest, err := io.ReadAll(r); err == nil || !errors.As(err, &e) || e.Op != "read" {
 			t.Errorf("read on for %d bytes: %v", len(rest), err)
 		}
@@ -242,13 +244,13 @@ func TestCloudDamage(t *testing.T) {
 
 // TestCloudDeleteRace: what is written while a deletion is under way stays.
 func TestCloudDeleteRace(t *testing.T) {
-	eachCloud(t, func(t *testing.T, c *cloud, f *faults) {
+	eachCloud(t, func(t *testing.T, c *cloud, f *buckettest.Faults) {
 		info := put(t, c, "x", "old")
-		f.set(func(r *http.Request) trouble {
+		f.Set(func(r *http.Request) buckettest.Trouble {
 			if r.Method == http.MethodDelete {
 				put(t, c, "x", "new")
 			}
-			return none
+			return buckettest.None
 		})
 		if err := c.Delete(t.Context(), "x", info.Generation); !errors.Is(err, ErrCondition) {
 			t.Errorf("delete: %v", err)
@@ -262,15 +264,15 @@ func TestCloudDeleteRace(t *testing.T) {
 // TestCloudFaults has one writer for each object, with trouble at every third request. After each operation a look
 // without trouble must find the object in a state that the outcome allows.
 func TestCloudFaults(t *testing.T) {
-	eachCloud(t, func(t *testing.T, c *cloud, f *faults) {
+	eachCloud(t, func(t *testing.T, c *cloud, f *buckettest.Faults) {
 		const objects, steps = 6, 30
 		c.pace.attempts = 4 // so that some operations fail
 		var calm [objects]atomic.Bool
-		choose := often(1)
-		f.set(func(r *http.Request) trouble {
+		choose := buckettest.Often(1)
+		f.Set(func(r *http.Request) buckettest.Trouble {
 			for i := range calm {
 				if strings.HasSuffix(r.URL.Path, fmt.Sprint("/object", i)) && calm[i].Load() {
-					return none
+					return buckettest.None
 				}
 			}
 			return choose(r)
@@ -293,7 +295,7 @@ func TestCloudFaults(t *testing.T) {
 		if succeeded.Load() < failed.Load() {
 			t.Errorf("%d operations failed, %d succeeded", failed.Load(), succeeded.Load())
 		}
-		t.Logf("%d operations, %d failed, %d requests", objects*steps, failed.Load(), f.count.Load())
+		t.Logf("%d operations, %d failed, %d requests", objects*steps, failed.Load(), f.Count())
 	})
 }
 
@@ -397,8 +399,8 @@ func (o *observed) judge(op string, err error, holds bool, data string) bool {
 // TestCloudFaultyRaces: with trouble at every third request, of many who want to create one object at most one is told
 // that he did, and he who did is not told that another had; and a counter counts what was counted.
 func TestCloudFaultyRaces(t *testing.T) {
-	eachCloud(t, func(t *testing.T, c *cloud, f *faults) {
-		f.set(often(2))
+	eachCloud(t, func(t *testing.T, c *cloud, f *buckettest.Faults) {
+		f.Set(buckettest.Often(2))
 		c.pace.attempts = 5
 		ctx := context.Background()
 		for round := range 4 {
@@ -412,14 +414,14 @@ func TestCloudFaultyRaces(t *testing.T) {
 				})
 			}
 			group.Wait()
-			f.set(func(*http.Request) trouble { return none })
+			f.Calm()
 			data, _ := get(t, c, name)
 			for w, err := range results {
 				if winner := int(data[0]) == w; winner && errors.Is(err, ErrCondition) || !winner && err == nil {
 					t.Errorf("writer %d, with %d in the object: %v", w, data[0], err)
 				}
 			}
-			f.set(often(uint64(round + 3)))
+			f.Set(buckettest.Often(uint64(round + 3)))
 		}
 		var counted, unknown atomic.Int32
 		var group sync.WaitGroup
@@ -435,7 +437,7 @@ func TestCloudFaultyRaces(t *testing.T) {
 			})
 		}
 		group.Wait()
-		f.set(func(*http.Request) trouble { return none })
+		f.Calm()
 		data, _ := get(t, c, "counter")
 		var n int32
 		fmt.Sscan(data, &n)
@@ -448,14 +450,14 @@ func TestCloudFaultyRaces(t *testing.T) {
 
 // TestCloudList lists more than a page, with trouble.
 func TestCloudList(t *testing.T) {
-	eachCloud(t, func(t *testing.T, c *cloud, f *faults) {
+	eachCloud(t, func(t *testing.T, c *cloud, f *buckettest.Faults) {
 		var want []string
 		for i := range 25 {
 			want = append(want, fmt.Sprintf("folder/%03d", i))
 			put(t, c, want[i], "x")
 		}
 		c.listPage = 4
-		f.set(often(7))
+		f.Set(buckettest.Often(7))
 		if got := names(t, c, "folder/"); !slices.Equal(got, want) {
 			t.Errorf("listed %q", got)
 		}

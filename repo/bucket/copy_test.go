@@ -5,11 +5,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/pkgs/repo/bucket/buckettest"
 )
 
 // TestCopy copies between two prefixes of one store.
 func TestCopy(t *testing.T) {
-	eachCloud(t, func(t *testing.T, from *cloud, f *faults) {
+	eachCloud(t, func(t *testing.T, from *cloud, f *buckettest.Faults) {
 		ctx := t.Context()
 		to := &cloud{address: from.address + "/production", prefix: "production/", store: from.store, pace: from.pace, listPage: from.listPage}
 		const name = "core:/stable:/v1.35/deb/a b+c%2F~1_amd64.deb"
@@ -67,8 +69,8 @@ func TestCopy(t *testing.T) {
 			method = http.MethodPut
 		}
 		source = put(t, from, "x", strings.Repeat("x", 1000))
-		for _, trouble := range []trouble{dropped, lost, short, late, status + 503, status + 429} {
-			f.once(method, trouble)
+		for _, trouble := range []buckettest.Trouble{buckettest.Dropped, buckettest.Lost, buckettest.Short, buckettest.Late, buckettest.Status + 503, buckettest.Status + 429} {
+			f.Once(method, trouble)
 			info, err := to.CopyFrom(ctx, from, source, PutOptions{Condition: IfAbsent})
 			if err != nil {
 				t.Fatalf("trouble %d: %v", trouble, err)
@@ -77,7 +79,7 @@ func TestCopy(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for _, far := range []Bucket{NewMemory(), newCloud(&address{}, newGCS("b", "https://other.example")), newCloud(&address{}, &s3Store{endpoint: "https://other.example"})} {
+		for _, far := range []Bucket{NewMemory(), Options{}.newCloud(&address{}, newGCS("b", "https://other.example")), Options{}.newCloud(&address{}, &s3Store{endpoint: "https://other.example"})} {
 			if _, err := to.CopyFrom(ctx, far, source, PutOptions{}); !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("copied from far away: %v", err)
 			}

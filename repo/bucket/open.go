@@ -1,9 +1,11 @@
 package bucket
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 )
 
 const (
@@ -25,7 +27,22 @@ const (
 // one with http:// gets no credentials.
 //
 // A store must keep conditions of writes: Google Cloud Storage and S3 do, and so must what is at an endpoint.
-func Open(address string) (Bucket, error) {
+func Open(address string) (Bucket, error) { return Options{}.Open(address) }
+
+// Options are how patient a bucket in a cloud store is. A field that is zero has its default.
+type Options struct {
+	// Attempts is how often a request is made that fails in a way which may pass, the first time included: 8.
+	Attempts int
+	// Pause is the time before the second attempt, 200 ms. It doubles each time, up to 10 s, and chance takes up to half
+	// of each away.
+	Pause time.Duration
+	// Patience is how long a store may take to answer, or to send more of an object, before the attempt counts as lost:
+	// a minute. A write gets as much again for every 4 MiB.
+	Patience time.Duration
+}
+
+// Open is [Open] with options.
+func (o Options) Open(address string) (Bucket, error) {
 	scheme, _, ok := strings.Cut(address, "://")
 	if !ok {
 		if address == "" {
@@ -45,18 +62,19 @@ func Open(address string) (Bucket, error) {
 		if err != nil {
 			return nil, err
 		}
-		return newCloud(a, newGCS(a.bucket, a.values["endpoint"])), nil
+		return o.newCloud(a, newGCS(a.bucket, a.values["endpoint"])), nil
 	case "s3":
 		a, err := parseAddress(address, s3Form, s3Bucket, "region", "endpoint")
 		if err != nil {
 			return nil, err
 		}
-		return newCloud(a, &s3Store{bucket: a.bucket, region: a.values["region"], endpoint: a.values["endpoint"]}), nil
+		return o.newCloud(a, &s3Store{bucket: a.bucket, region: a.values["region"], endpoint: a.values["endpoint"]}), nil
 	}
 	return nil, fmt.Errorf("%q is not a bucket's address: expected %s", address, knownForm)
 }
 
 // newCloud returns the bucket at an address in a store.
-func newCloud(a *address, s store) *cloud {
-	return &cloud{address: a.String(), prefix: a.prefix, store: s, pace: patient, listPage: 1000}
+func (o Options) newCloud(a *address, s store) *cloud {
+	p := pace{cmp.Or(o.Attempts, patient.attempts), cmp.Or(o.Pause, patient.pause), patient.longest, cmp.Or(o.Patience, patient.patience)}
+	return &cloud{address: a.String(), prefix: a.prefix, store: s, pace: p, listPage: 1000}
 }
