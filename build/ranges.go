@@ -123,6 +123,20 @@ func (r Range) Overlaps(s Range) bool {
 	return false
 }
 
+// First is the oldest version that the range names as a lower bound; no version if it reaches down without one.
+func (r Range) First() release.Version {
+	var first release.Version
+	for _, i := range r.intervals {
+		if low := i.low.version; low.IsZero() || first.IsZero() || low.Compare(first) < 0 {
+			first = low
+		}
+		if first.IsZero() {
+			break
+		}
+	}
+	return first
+}
+
 // String is the range as it was written.
 func (r Range) String() string { return r.text }
 

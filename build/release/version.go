@@ -83,6 +83,13 @@ func (v Version) Channel() Channel {
 // Minor is the line of versions that v belongs to: 1.35.
 func (v Version) Minor() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
 
+// NextMinor is the first release of the minor version after v's: v1.35.0 for v1.34.5.
+func (v Version) NextMinor() Version {
+	next := Version{major: v.major, minor: v.minor + 1}
+	next.text = fmt.Sprintf("v%d.%d.0", next.major, next.minor)
+	return next
+}
+
 // Commit is the commit that a nightly build was made of, as the version has it; empty for others.
 func (v Version) Commit() string { return v.build }
 

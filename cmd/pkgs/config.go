@@ -9,15 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
 	"sigs.k8s.io/pkgs/build/payload"
-	"sigs.k8s.io/pkgs/build/release"
 	"sigs.k8s.io/pkgs/build/strict"
-	"sigs.k8s.io/pkgs/repo"
-	"sigs.k8s.io/pkgs/repo/layout"
 )
 
 // config is the one YAML file that says what is published where. Paths in it are relative to its own folder.
@@ -41,6 +37,9 @@ type config struct {
 	Cache   string                  `yaml:"cache"`
 	Sources map[string]sourceConfig `yaml:"sources"`
 	Streams []streamConfig          `yaml:"streams"`
+	// Companions tell which version of a package goes with which minor: versions by ranges of the minor's first version.
+	// A {minor} in a version stands for the minor.
+	Companions map[string]map[string]string `yaml:"companions"`
 
 	file, digest string // digest is the SHA-256 of the file
 	validity     time.Duration
@@ -57,19 +56,6 @@ type sourceConfig struct {
 	// URL is where the folders of the versions are: a directory, file:// or http(s)://.
 	URL string `yaml:"url"`
 }
-
-type streamConfig struct {
-	Name string `yaml:"name"`
-	// Packages gives the version of each package of the stream: "cut" for the version that is cut, or a fixed one.
-	Packages    map[string]string `yaml:"packages"`
-	Description string            `yaml:"description"`
-	// Revision and RpmRevision take the place of the general ones for this stream.
-	Revision    string `yaml:"revision"`
-	RpmRevision string `yaml:"rpm-revision"`
-}
-
-// cutVersion stands for the version that is cut in a stream's list of packages.
-const cutVersion = "cut"
 
 // readConfig reads and checks the configuration file. Every error names the file, and where it can the line.
 func readConfig(file string) (*config, error) {
@@ -90,9 +76,6 @@ func readConfig(file string) (*config, error) {
 	return cfg, nil
 }
 
-// revisionForm is what a revision may look like: digits and dots, as 1.1 or 150500.1.1.
-var revisionForm = regexp.MustCompile(`^[0-9]+(\.[0-9]+)*$`)
-
 func (c *config) check() error {
 	if c.Bucket == "" {
 		return fmt.Errorf("bucket is missing: name the directory, or the gs:// or s3:// bucket, to publish to")
@@ -105,16 +88,8 @@ func (c *config) check() error {
 	if c.Signing.Key == "" {
 		return fmt.Errorf("signing.key is missing: make a key with `pkgs keys generate --out FILE`")
 	}
-	if len(c.Architectures) == 0 {
-		return fmt.Errorf("architectures is empty: list those to publish for, such as [amd64, arm64]")
-	}
-	for i, a := range c.Architectures {
-		if _, err := release.ParseArchitecture(a); err != nil {
-			return fmt.Errorf("architectures: %w", err)
-		}
-		if slices.Contains(c.Architectures[:i], a) {
-			return fmt.Errorf("architectures: %s stands there twice", a)
-		}
+	if err := checkArchitectures(c.Architectures); err != nil {
+		return err
 	}
 	c.Validity = cmp.Or(c.Validity, "720h")
 	if c.validity, err = time.ParseDuration(c.Validity); err != nil || c.validity < 24*time.Hour {
@@ -131,43 +106,10 @@ func (c *config) check() error {
 	if len(c.Streams) == 0 {
 		return fmt.Errorf("streams is empty: there is nothing to publish")
 	}
-	seen := map[string]bool{}
-	for i := range c.Streams {
-		s := &c.Streams[i]
-		if _, err := layout.ParseStream(s.Name); err != nil {
-			return fmt.Errorf("streams: %w", err)
-		}
-		if seen[s.Name] {
-			return fmt.Errorf("streams: %s stands there twice", s.Name)
-		}
-		seen[s.Name] = true
-		if err := c.checkStream(s); err != nil {
-			return fmt.Errorf("stream %s: %w", s.Name, err)
-		}
+	if err := c.checkCompanions(); err != nil {
+		return err
 	}
-	return nil
-}
-
-func (c *config) checkStream(s *streamConfig) error {
-	s.Revision = cmp.Or(s.Revision, c.Revision)
-	s.RpmRevision = cmp.Or(s.RpmRevision, c.RpmRevision, s.Revision)
-	for _, r := range []string{s.Revision, s.RpmRevision} {
-		if !revisionForm.MatchString(r) {
-			return fmt.Errorf("revision %q is not numbers with dots, such as \"1.1\"", r)
-		}
-	}
-	if len(s.Packages) == 0 {
-		return fmt.Errorf("packages is empty")
-	}
-	for name, version := range s.Packages {
-		if version == cutVersion {
-			continue
-		}
-		if _, err := release.ParseVersion(version); err != nil {
-			return fmt.Errorf("packages.%s: expected %q or a version: %w", name, cutVersion, err)
-		}
-	}
-	return nil
+	return c.checkStreams()
 }
 
 var compressionForm = regexp.MustCompile(`^(go|xz-[0-9])$`)
@@ -207,111 +149,4 @@ func (c *config) address(a string) string {
 		return a
 	}
 	return c.path(a)
-}
-
-// stream finds a stream by name.
-func (c *config) stream(name string) (*streamConfig, error) {
-	for i := range c.Streams {
-		if c.Streams[i].Name == name {
-			return &c.Streams[i], nil
-		}
-	}
-	return nil, usagef("%s has no stream %q: it has %s", c.file, name, strings.Join(c.streamNames(), ", "))
-}
-
-func (c *config) streamNames() []string {
-	var names []string
-	for _, s := range c.Streams {
-		names = append(names, s.Name)
-	}
-	return names
-}
-
-// streamFor finds the stream that a version is cut into: the one named, or the only one that takes the version.
-func (c *config) streamFor(v release.Version, name string) (*streamConfig, error) {
-	if name != "" {
-		s, err := c.stream(name)
-		if err != nil {
-			return nil, err
-		}
-		return s, s.admits(v)
-	}
-	var found []*streamConfig
-	var why []string
-	for i := range c.Streams {
-		s := &c.Streams[i]
-		if err := s.admits(v); err != nil {
-			why = append(why, err.Error())
-			continue
-		}
-		found = append(found, s)
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return nil, usagef("no stream of %s takes %s:\n  %s", c.file, v, strings.Join(why, "\n  "))
-	}
-	return nil, usagef("more than one stream takes %s: choose with --stream %s or --stream %s", v, found[0].Name, found[1].Name)
-}
-
-// minor is the minor version that a stream's name ends in, such as 1.35 for core:/stable:/v1.35; empty for others.
-func (s *streamConfig) minor() string {
-	leaf := layout.Stream(s.Name).Leaf()
-	if m, ok := strings.CutPrefix(leaf, "v"); ok && minorForm.MatchString(m) {
-		return m
-	}
-	return ""
-}
-
-var minorForm = regexp.MustCompile(`^[0-9]+\.[0-9]+$`)
-
-// channel is the last folder of a stream's name that names a channel.
-func (s *streamConfig) channel() release.Channel {
-	folders := layout.Stream(s.Name).Folders()
-	for _, f := range slices.Backward(folders) {
-		for _, c := range []release.Channel{release.Stable, release.Prerelease, release.Nightly} {
-			if f == string(c) {
-				return c
-			}
-		}
-	}
-	return release.Stable
-}
-
-// admits tells why a version cannot be cut into the stream, or nil.
-func (s *streamConfig) admits(v release.Version) error {
-	if m := s.minor(); m != "" && v.Minor() != m {
-		return usagef("%s is a version of v%s, and stream %s holds v%s", v, v.Minor(), s.Name, m)
-	}
-	have, want := v.Channel(), s.channel()
-	// A stream of prereleases without a minor of its own, such as addons:/cri-o:/prerelease:/main, takes nightly builds.
-	if have != want && !(want == release.Prerelease && have == release.Nightly && s.minor() == "") {
-		return usagef("%s is a %s version, and stream %s holds %s versions", v, have, s.Name, want)
-	}
-	return nil
-}
-
-// repoStream is what the repository is told of a stream.
-func (c *config) repoStream(s *streamConfig) repo.Stream {
-	name := layout.Stream(s.Name)
-	suite := strings.ReplaceAll(name.Project(), ":", "-")
-	stream := repo.Stream{
-		Name:   name,
-		Origin: cmp.Or(c.Origin, name.Project()), Label: name.Project(), Suite: suite, Codename: suite,
-		Description: cmp.Or(s.Description, "Packages of "+name.Project()),
-		Members:     map[string]repo.Member{},
-	}
-	for _, a := range c.Architectures {
-		arch, _ := release.ParseArchitecture(a) // checked before
-		stream.Architectures = append(stream.Architectures, repo.Architecture{Deb: arch.Deb, Rpm: arch.Rpm})
-	}
-	for name, version := range s.Packages {
-		member := repo.Member{Prereleases: s.channel() != release.Stable}
-		if version == cutVersion {
-			member.Minor = s.minor()
-		}
-		stream.Members[name] = member
-	}
-	return stream
 }

@@ -64,6 +64,9 @@ func (p *program) target(version, stream string) (*config, release.Version, *str
 
 // cut builds a version's packages in the directory work, plans their publication and, if confirmed, publishes them.
 func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *streamConfig, work string, confirm bool) error {
+	if err := s.changeable(); err != nil {
+		return err
+	}
 	signing, err := p.openSigning(cfg)
 	if err != nil {
 		return err
@@ -91,7 +94,7 @@ func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *st
 func (c *config) requests(s *streamConfig, v release.Version, state *repo.State) ([]build.Request, error) {
 	var requests []build.Request
 	for _, name := range slices.Sorted(maps.Keys(s.Packages)) {
-		for _, a := range c.Architectures {
+		for _, a := range s.Architectures {
 			arch, err := release.ParseArchitecture(a)
 			if err != nil {
 				return nil, err
@@ -176,6 +179,11 @@ func (p *program) publishFiles(ctx context.Context, cfg *config, signing *signin
 
 // publish plans a change of a stream, prints the plan and, if confirmed, executes it and verifies the result.
 func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, confirm bool) error {
+	if change.Add != nil || len(change.Yank) > 0 || change.To != 0 {
+		if err := s.changeable(); err != nil {
+			return err
+		}
+	}
 	show := p.progress("publish")
 	defer show.done()
 	publisher := repo.NewPublisher(repo.Config{

@@ -92,25 +92,20 @@ func (p *program) trusted(cfg *config, file string) (*keys.Keyring, error) {
 // verifyAll checks streams one after the other and prints a report of each. Without names it checks all that were ever
 // published.
 func (p *program) verifyAll(ctx context.Context, source verify.Source, trusted *keys.Keyring, cfg *config, names []string) error {
-	all := len(names) == 0
-	if all {
-		names = cfg.streamNames()
+	if len(names) == 0 {
+		var err error
+		names, err = cfg.existing(ctx, func(ctx context.Context, stream layout.Stream) (bool, error) {
+			return verify.Published(ctx, source, stream)
+		})
+		if err != nil {
+			return err
+		}
 	}
 	reports := []*verify.Report{}
 	var problems []error
 	for _, name := range names {
 		if _, err := cfg.stream(name); err != nil {
 			return err
-		}
-		if all {
-			published, err := verify.Published(ctx, source, layout.Stream(name))
-			if err != nil {
-				return err
-			}
-			if !published {
-				p.log.Info("was never published", "stream", name)
-				continue
-			}
 		}
 		r, err := p.verify(ctx, source, trusted, layout.Stream(name), nil)
 		if err != nil {
@@ -138,7 +133,10 @@ func (p *program) verifyAll(ctx context.Context, source verify.Source, trusted *
 // audit follows the records of streams' publications.
 func (p *program) audit(ctx context.Context, b bucket.Bucket, cfg *config, names []string) error {
 	if len(names) == 0 {
-		names = cfg.streamNames()
+		var err error
+		if names, err = cfg.published(ctx, b); err != nil {
+			return err
+		}
 	}
 	var problems []error
 	for _, name := range names {
