@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,6 +49,11 @@ func (p *Publisher) Execute(ctx context.Context, plan *Plan) error {
 		}
 	}
 
+	for _, w := range plan.lost {
+		if err := run.createOne(ctx, w); err != nil {
+			return err
+		}
+	}
 	if len(plan.finish) > 0 {
 		p.Log.Info("finish a publication that was cut off", "stream", plan.Stream, "serial", plan.base.Head.Serial)
 		if err := run.project(ctx, plan.base.Head, plan.finish, nil); err != nil {
@@ -89,7 +95,7 @@ func (run *execution) create(ctx context.Context, class layout.Class) error {
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(run.Parallel)
 	for _, w := range run.plan.Writes {
-		if w.Class == class && w.Name != manifest {
+		if w.Class == class && w.Name != manifest && !run.putBack(w.Name) {
 			group.Go(func() error { return run.createOne(inner, w) })
 		}
 	}
@@ -100,6 +106,11 @@ func (run *execution) create(ctx context.Context, class layout.Class) error {
 		return nil
 	}
 	return run.createOne(ctx, Write{Object{Name: manifest, Class: class}, run.content[manifest]})
+}
+
+// putBack tells whether an object was one of those that the bucket had lost.
+func (run *execution) putBack(name string) bool {
+	return slices.ContainsFunc(run.plan.lost, func(w Write) bool { return w.Name == name })
 }
 
 // createOne creates an immutable object. When the store refuses it or gives no clear answer, what is there decides: the
@@ -284,8 +295,9 @@ func (c *countingReader) Read(b []byte) (int, error) {
 }
 
 // unfinished finds the pointers of the live publication that do not have the bytes which its manifest gives them. The
-// pointers are written in order, so when the last one is right they all are: one read when there is nothing to do.
-func (p *Publisher) unfinished(ctx context.Context, state *State) ([]Pointer, error) {
+// pointers are written in order, so when the last one is right they all are: one read when there is nothing to do. With
+// all, none is taken for right without a look.
+func (p *Publisher) unfinished(ctx context.Context, state *State, all bool) ([]Pointer, error) {
 	pointers := state.Manifest.Pointers
 	if len(pointers) == 0 {
 		return nil, nil
@@ -296,7 +308,7 @@ func (p *Publisher) unfinished(ctx context.Context, state *State) ([]Pointer, er
 		if err != nil {
 			return nil, err
 		}
-		if i == len(pointers)-1 && ok {
+		if i == len(pointers)-1 && ok && !all {
 			return nil, nil
 		}
 		if !ok {

@@ -27,9 +27,12 @@ type Plan struct {
 	Added   []string `json:"added"`
 	Removed []string `json:"removed"`
 	Kept    int      `json:"kept"`
+	// Restored are immutable objects of the live publication, relative to the stream, that the bucket has lost and that
+	// are put back.
+	Restored []string `json:"restored,omitempty"`
 	// Finish are the pointers of the live publication that its publisher did not bring up to date.
 	Finish []string `json:"finish,omitempty"`
-	// Writes are the objects to write, in order: what is to be finished, packages, hashed metadata, the manifest, HEAD,
+	// Writes are the objects to write, in order: what is put back, what is to be finished, packages, hashed metadata, the manifest, HEAD,
 	// pointers.
 	Writes []Write `json:"writes"`
 
@@ -39,6 +42,8 @@ type Plan struct {
 	have map[string]Object
 	// withdrawn is the new manifest's list.
 	withdrawn []Withdrawn
+	// lost are the objects to put back.
+	lost []Write
 	// finish and project are the pointers to project before and after the commit.
 	finish, project []Pointer
 }
@@ -65,6 +70,9 @@ func (p *Plan) Bytes() int64 {
 func (p *Plan) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "stream %s in %s\n", p.Stream, p.Bucket)
+	for _, name := range p.Restored {
+		fmt.Fprintf(&b, "  put back %s, which the bucket has lost\n", name)
+	}
 	if len(p.Finish) > 0 {
 		fmt.Fprintf(&b, "  finish serial %d, which was committed but not brought to all pointers: %s\n", p.From, strings.Join(p.Finish, ", "))
 	}

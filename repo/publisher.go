@@ -85,6 +85,11 @@ type Change struct {
 	To int64
 	// Resign makes and signs the index anew even when its packages do not change.
 	Resign bool
+	// Restore are objects of the live snapshot to put back.
+	Restore Found
+	// Repoint compares every pointer with the manifest and puts right those that differ. Without it the last one stands
+	// for all, which is enough unless somebody else than a publisher wrote to the bucket.
+	Repoint bool
 	// Reason is why, for the history. An addition needs none.
 	Reason string
 	// Base is the state of the stream that the change was decided upon, if it was looked at; otherwise the stream is read.
@@ -112,7 +117,10 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	for _, o := range state.Manifest.Objects {
 		plan.have[o.Name] = o
 	}
-	if plan.finish, err = p.unfinished(ctx, state); err != nil {
+	if err := plan.restore(change.Restore); err != nil {
+		return nil, err
+	}
+	if plan.finish, err = p.unfinished(ctx, state, change.Repoint); err != nil {
 		return nil, err
 	}
 	for _, pointer := range plan.finish {
