@@ -60,6 +60,12 @@ func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, file
 	}
 	slices.SortFunc(s.manifest.Objects, func(a, b Object) int { return cmp.Compare(a.Name, b.Name) })
 	s.manifest.Objects = slices.CompactFunc(s.manifest.Objects, func(a, b Object) bool { return a == b })
+	for i := range s.manifest.Objects {
+		o := &s.manifest.Objects[i]
+		if o.Since = s.manifest.Serial; plan.have[o.Name].SHA256 == o.SHA256 {
+			o.Since = plan.have[o.Name].Since
+		}
+	}
 
 	manifest, err := encodeJSON(s.manifest)
 	if err != nil {
@@ -94,7 +100,7 @@ func (s *snapshot) attest(plan *Plan, files *Files) {
 // change.
 func (p *Plan) list(s *snapshot, files *Files, manifest, head bucket.Content) error {
 	write := func(name string, c bucket.Content) {
-		p.Writes = append(p.Writes, Write{Object{name, layout.ClassOf(name), c.Size, c.SHA256}, c})
+		p.Writes = append(p.Writes, Write{Object{Name: name, Class: layout.ClassOf(name), Size: c.Size, SHA256: c.SHA256}, c})
 	}
 	for _, class := range []layout.Class{layout.Package, layout.Attestation, layout.Hashed} {
 		for _, o := range s.manifest.Objects {

@@ -123,7 +123,7 @@ func (f *Files) readAttestations(name, file string) error {
 		if err != nil {
 			return err
 		}
-		f.attestations[name+suffix] = Object{name + suffix, layout.Attestation, size, hex.EncodeToString(h.Sum(nil))}
+		f.attestations[name+suffix] = Object{Name: name + suffix, Class: layout.Attestation, Size: size, SHA256: hex.EncodeToString(h.Sum(nil))}
 		f.paths[name+suffix] = file + suffix
 	}
 	return nil

@@ -39,13 +39,13 @@ func (s *snapshot) add(name string, c bucket.Content) {
 
 // list names an immutable object whose bytes are in the bucket already.
 func (s *snapshot) list(name string, size int64, sha256 string) {
-	s.manifest.Objects = append(s.manifest.Objects, Object{name, layout.ClassOf(name), size, sha256})
+	s.manifest.Objects = append(s.manifest.Objects, Object{Name: name, Class: layout.ClassOf(name), Size: size, SHA256: sha256})
 }
 
 // point sets the bytes of a pointer.
 func (s *snapshot) point(name string, data []byte) {
 	s.manifest.Pointers = append(s.manifest.Pointers, Pointer{
-		Object: Object{name, layout.ClassOf(name), int64(len(data)), digest(data)},
+		Object: Object{Name: name, Class: layout.ClassOf(name), Size: int64(len(data)), SHA256: digest(data)},
 		Data:   string(data),
 	})
 }
@@ -53,7 +53,7 @@ func (s *snapshot) point(name string, data []byte) {
 // pointCopy makes a pointer a copy of an immutable object of the snapshot.
 func (s *snapshot) pointCopy(name, of string, c bucket.Content) {
 	s.manifest.Pointers = append(s.manifest.Pointers, Pointer{
-		Object: Object{name, layout.ClassOf(name), c.Size, c.SHA256},
+		Object: Object{Name: name, Class: layout.ClassOf(name), Size: c.Size, SHA256: c.SHA256},
 		Copy:   of,
 	})
 }

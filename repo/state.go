@@ -79,6 +79,9 @@ type Object struct {
 	Class  layout.Class `json:"class"`
 	Size   int64        `json:"size"`
 	SHA256 string       `json:"sha256"`
+	// Since is the serial of the publication that wrote the object, which is never newer than that one's manifest; 0 for
+	// objects that are not immutable.
+	Since int64 `json:"since,omitempty"`
 }
 
 // Pointer is one object with a fixed name and the bytes that it has in this snapshot. A manifest holds those bytes, so
