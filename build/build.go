@@ -297,11 +297,11 @@ type laterSigner struct {
 	notBefore time.Time
 }
 
-func (s laterSigner) RPMHeader(header []byte, at time.Time) ([]byte, error) {
+func (s laterSigner) RPMHeader(ctx context.Context, header []byte, at time.Time) ([]byte, error) {
 	if at.Before(s.notBefore) {
 		at = s.notBefore
 	}
-	return s.signer.RPMHeader(header, at)
+	return s.signer.RPMHeader(ctx, header, at)
 }
 
 func digest(path string) (int64, [sha256.Size]byte, error) {

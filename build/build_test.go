@@ -254,7 +254,7 @@ func TestInterrupted(t *testing.T) {
 // signer remembers when it was asked to sign.
 type signer struct{ at time.Time }
 
-func (s *signer) RPMHeader(header []byte, at time.Time) ([]byte, error) {
+func (s *signer) RPMHeader(_ context.Context, header []byte, at time.Time) ([]byte, error) {
 	s.at = at
 	return []byte("a signature"), nil
 }

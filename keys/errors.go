@@ -40,6 +40,16 @@ func (e *UnusableError) Error() string {
 	return fmt.Sprintf("%skey %s %s", prefix, e.Fingerprint, e.Reason)
 }
 
+// MismatchError says that what can sign is another key than the one whose public half was given.
+type MismatchError struct {
+	Name        string // of the file with the public half
+	Fingerprint string // that it holds
+}
+
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%s: holds the public key %s, and the signer has another one: check which key is configured", e.Name, e.Fingerprint)
+}
+
 // ExpiredError says that a key's time is over.
 type ExpiredError struct {
 	Fingerprint string

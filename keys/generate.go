@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -49,9 +50,64 @@ func generate(cfg GenerateConfig) (*Private, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a key of %d bits: %w", cfg.Bits, err)
 	}
+	primary := packet.NewRSAPrivateKey(cfg.Time, secret)
+	entity, config, err := cfg.bind(primary, crypto.SHA512)
+	if err != nil {
+		return nil, err
+	}
+	var data bytes.Buffer
+	if err := entity.SerializePrivateWithoutSigning(&data, config); err != nil {
+		return nil, fmt.Errorf("writing a new key: %w", plain(err))
+	}
+	return ReadPrivate("new key", data.Bytes(), nil)
+}
+
+// Certify makes the public half of a key that exists already, as the package comment describes it, with the signer's own
+// signature on the user ID. cfg.Bits means nothing here. The same signer, user ID and time give the same bytes; another
+// time gives another fingerprint, so a key is certified once and the result kept.
+func Certify(ctx context.Context, cfg GenerateConfig, signer DigestSigner) (_ *Private, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errors.New("certifying a key: the openpgp library failed")
+		}
+	}()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	public, ok := signer.Public().(*rsa.PublicKey)
+	if !ok {
+		return nil, errors.New("certifying a key: it is not an RSA key, and rpm packages can only be signed with RSA keys")
+	}
+	if bits := public.N.BitLen(); bits < leastBits || bits > maxRSABits {
+		return nil, fmt.Errorf("certifying a key: it has %d bits: choose from %d to %d, such as %d", bits, leastBits, maxRSABits, defaultBits)
+	}
+	call := &call{ctx: ctx, DigestSigner: signer}
+	primary := &packet.PrivateKey{PublicKey: *packet.NewRSAPublicKey(cfg.Time, public), PrivateKey: call}
+	entity, _, err := cfg.bind(primary, signer.Hash(crypto.SHA512))
+	// The library drops the error of a key that fails.
+	if call.err != nil {
+		return nil, fmt.Errorf("certifying a key: %w", call.err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var data bytes.Buffer
+	if err := entity.Serialize(&data); err != nil {
+		return nil, fmt.Errorf("writing a new key: %w", plain(err))
+	}
+	// Reading verifies the signature on the user ID.
+	ring, err := ParseKeyring("new key", data.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	return NewPrivate("new key", ring, signer)
+}
+
+// bind makes a key of the primary key's material and one user ID.
+func (cfg *GenerateConfig) bind(primary *packet.PrivateKey, hash crypto.Hash) (*openpgp.Entity, *packet.Config, error) {
 	deterministic := false
 	config := &packet.Config{
-		DefaultHash:                           crypto.SHA512,
+		DefaultHash:                           hash,
 		DefaultCipher:                         packet.CipherAES256,
 		Time:                                  func() time.Time { return cfg.Time },
 		NonDeterministicSignaturesViaNotation: &deterministic,
@@ -59,16 +115,11 @@ func generate(cfg GenerateConfig) (*Private, error) {
 		InsecureGenerateNonCriticalKeyFlags:              true,
 		InsecureGenerateNonCriticalSignatureCreationTime: true,
 	}
-	primary := packet.NewRSAPrivateKey(config.Now(), secret)
 	entity := &openpgp.Entity{PrimaryKey: &primary.PublicKey, PrivateKey: primary, Identities: map[string]*openpgp.Identity{}}
 	if err := entity.AddUserId(cfg.Name, cfg.Comment, cfg.Email, config); err != nil {
-		return nil, fmt.Errorf("signing the user ID of a new key: %w", plain(err))
+		return nil, nil, fmt.Errorf("signing the user ID of a new key: %w", plain(err))
 	}
-	var data bytes.Buffer
-	if err := entity.SerializePrivateWithoutSigning(&data, config); err != nil {
-		return nil, fmt.Errorf("writing a new key: %w", plain(err))
-	}
-	return ReadPrivate("new key", data.Bytes(), nil)
+	return entity, config, nil
 }
 
 // check refuses user IDs that programs read differently, and times that OpenPGP's four bytes cannot hold.

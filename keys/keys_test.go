@@ -55,7 +55,7 @@ func TestGenerate(t *testing.T) {
 	if info != want || len(info.Fingerprint) != 40 {
 		t.Errorf("got %+v, want %+v", info, want)
 	}
-	if e := p.Entity(); len(e.Subkeys) != 0 || len(e.Identities) != 1 {
+	if e := p.cert.entity; len(e.Subkeys) != 0 || len(e.Identities) != 1 {
 		t.Errorf("the key has %d subkeys and %d user IDs", len(e.Subkeys), len(e.Identities))
 	}
 	armored, err := p.Armor(nil)
@@ -168,7 +168,7 @@ func TestReadPrivateRefuses(t *testing.T) {
 // TestArgon2 is a key whose passphrase only turns into a key with as much memory as the file says.
 func TestArgon2(t *testing.T) {
 	p := private(t, "one-private.asc")
-	err := p.Entity().EncryptPrivateKeys([]byte("x"), &packet.Config{
+	err := p.cert.entity.EncryptPrivateKeys([]byte("x"), &packet.Config{
 		DefaultCipher: packet.CipherAES256,
 		AEADConfig:    &packet.AEADConfig{},
 		S2KConfig:     &s2k.Config{S2KMode: s2k.Argon2S2K, Argon2Config: &s2k.Argon2Config{Memory: 64}},
@@ -177,7 +177,7 @@ func TestArgon2(t *testing.T) {
 		t.Fatal(err)
 	}
 	var data bytes.Buffer
-	if err := p.Entity().SerializePrivateWithoutSigning(&data, nil); err != nil {
+	if err := p.cert.entity.SerializePrivateWithoutSigning(&data, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ReadPrivate("argon2", data.Bytes(), passphrase("x")); err == nil || !strings.Contains(err.Error(), "protected with Argon2") {
@@ -338,7 +338,7 @@ func TestPrivateIsNotRevealed(t *testing.T) {
 		outputs["value "+verb] = fmt.Sprintf(verb, *p)
 		outputs["in a struct "+verb] = fmt.Sprintf(verb, struct{ Key *Private }{p})
 	}
-	secret := p.Entity().PrivateKey.PrivateKey
+	secret := p.cert.entity.PrivateKey.PrivateKey
 	number := fmt.Sprint(secret)[40:120]
 	for how, text := range outputs {
 		if len(text) > 1000 || strings.Contains(text, number) {

@@ -10,24 +10,47 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/ProtonMail/go-crypto/openpgp"
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	"github.com/ProtonMail/go-crypto/openpgp/s2k"
 
 	"sigs.k8s.io/pkgs/keys/frame"
 )
 
-// Private is an RSA key that can sign. It may be used concurrently. However it is printed, logged or marshalled, it
-// shows its fingerprint and nothing else.
+// Private is an RSA key that can sign: one that was read, or one behind a [DigestSigner]. It may be used concurrently.
+// However it is printed, logged or marshalled, it shows its fingerprint and nothing else.
 type Private struct {
 	cert   *certificate
 	public *Keyring
+	signer DigestSigner
 }
 
 // ReadPrivate reads one private key, armored or in binary; name is what errors call it. If the key is locked,
 // passphrase is called once to open it; nil means that there is nobody to ask, and a locked key is a *LockedError. A
 // passphrase that does not fit is a *PassphraseError, a key that can never sign is an *UnusableError.
 func ReadPrivate(name string, armored []byte, passphrase func() ([]byte, error)) (*Private, error) {
+	c, err := readSecret(name, armored)
+	if err != nil {
+		return nil, err
+	}
+	return unlock(name, c, passphrase)
+}
+
+// PublicOf reads the public half of a private key without opening it: a locked key stays locked. name is what errors call
+// the key.
+func PublicOf(name string, armored []byte) (*Keyring, error) {
+	c, err := readSecret(name, armored)
+	if err != nil {
+		return nil, err
+	}
+	public, err := c.public()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &Keyring{[]*certificate{public}}, nil
+}
+
+// readSecret reads a private key as it stands in its file.
+func readSecret(name string, armored []byte) (*certificate, error) {
 	if len(armored) > maxKeyring {
 		return nil, fmt.Errorf("%s: is larger than %d bytes: one private key was expected", name, maxKeyring)
 	}
@@ -62,7 +85,7 @@ func ReadPrivate(name string, armored []byte, passphrase func() ([]byte, error))
 	if certs[0].entity.PrivateKey == nil {
 		return nil, publicInstead(name)
 	}
-	return unlock(name, certs[0], passphrase)
+	return certs[0], nil
 }
 
 func publicInstead(name string) error {
@@ -80,18 +103,11 @@ func unlock(name string, c *certificate, passphrase func() ([]byte, error)) (_ *
 		return &UnusableError{Name: name, Fingerprint: c.info.Fingerprint, Reason: reason}
 	}
 	primary := c.entity.PrivateKey
-	switch {
-	case primary.Dummy():
+	if primary.Dummy() {
 		return nil, unusable("is only a stub: the file holds subkeys, and signing needs the primary key")
-	case c.info.Algorithm != "RSA":
-		return nil, unusable("is an " + c.info.Algorithm + " key: rpm packages can only be signed with RSA keys")
-	case c.info.Revoked:
-		return nil, unusable("is revoked: use another key")
-	case c.self == nil:
-		return nil, unusable("has no self-signature with SHA-256 or better: Debian 13 refuses it, sign its user ID again")
 	}
-	if err := errors.Join(checkSize(c.info.Fingerprint, c.entity.PrimaryKey), c.checkSigning()); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if err := c.usable(name); err != nil {
+		return nil, err
 	}
 	if err := c.checkDerivation(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -111,14 +127,15 @@ func unlock(name string, c *certificate, passphrase func() ([]byte, error)) (_ *
 			return nil, &PassphraseError{Name: name, Fingerprint: c.info.Fingerprint}
 		}
 	}
-	if _, ok := primary.PrivateKey.(crypto.Signer); !ok {
+	signer, ok := primary.PrivateKey.(crypto.Signer)
+	if !ok {
 		return nil, unusable("holds no private key that can sign")
 	}
 	public, err := c.public()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &Private{cert: c, public: &Keyring{[]*certificate{public}}}, nil
+	return &Private{cert: c, public: &Keyring{[]*certificate{public}}, signer: inMemory{signer}}, nil
 }
 
 // checkDerivation refuses keys whose passphrase is to be turned into a key by Argon2: the file says how many gigabytes
@@ -203,10 +220,7 @@ func (p *Private) Info() Info { return p.cert.info }
 // Check says why the key must not sign at a time, if it must not: a *NotYetError or an *ExpiredError.
 func (p *Private) Check(at time.Time) error { return p.cert.check(at) }
 
-// Entity is the key as the openpgp library sees it, secrets included. It must not be changed.
-func (p *Private) Entity() *openpgp.Entity { return p.cert.entity }
-
-// Armor writes the private key as an armored block. With a passphrase it is locked: AES-256 under a key derived from
+// Armor writes the private key as an armored block, if it was read or generated here. With a passphrase it is locked: AES-256 under a key derived from
 // the passphrase and a random salt by SHA-256 over 65 MB (RFC 4880, section 3.7.1.3), which GnuPG opens. Without one,
 // whoever has the block can sign.
 func (p *Private) Armor(passphrase []byte) (_ []byte, err error) {
@@ -215,6 +229,9 @@ func (p *Private) Armor(passphrase []byte) (_ []byte, err error) {
 			err = fmt.Errorf("private key %s cannot be written", p.cert.info.Fingerprint)
 		}
 	}()
+	if p.cert.entity.PrivateKey == nil {
+		return nil, fmt.Errorf("private key %s cannot be written: it never leaves where it is", p.cert.info.Fingerprint)
+	}
 	open, err := p.cert.replace(func(w io.Writer, key *packet.PrivateKey) error { return key.Serialize(w) })
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +13,7 @@ import (
 )
 
 // assemble completes a plan that makes contents the content of the stream.
-func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, files *Files, resign bool, now time.Time) error {
+func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, contents Contents, files *Files, resign bool, now time.Time) error {
 	if p.Signer == nil {
 		return fmt.Errorf("stream %s: there is something to publish, and no signing key to sign its index with", stream.Name)
 	}
@@ -54,7 +55,7 @@ func (p *Publisher) assemble(plan *Plan, stream *Stream, contents Contents, file
 		if half == "rpm" {
 			index = s.rpmIndex
 		}
-		if err := index(stream, contents, with); err != nil {
+		if err := index(ctx, stream, contents, with); err != nil {
 			return err
 		}
 	}

@@ -176,7 +176,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	}
 	plan.Reason = cmp.Or(change.Reason, "new packages")
 	plan.withdrawn = withdraw(state.Manifest.Withdrawn, plan, change, all)
-	return plan, p.assemble(plan, &stream, after, files, change.Resign, now)
+	return plan, p.assemble(ctx, plan, &stream, after, files, change.Resign, now)
 }
 
 // withdraw keeps the list of withdrawn packages: those that a yank or a rollback takes out come to it, and those that are

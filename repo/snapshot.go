@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -71,7 +72,7 @@ type edition struct {
 // The order of the pointers is the order in which they are overwritten. The key comes first, so that a client which
 // fetches it to verify what follows has it. InRelease follows at once: from then on apt finds the indexes by hash. The
 // plain names are for clients that do not, and have their signature last.
-func (s *snapshot) debIndex(stream *Stream, c Contents, with edition) error {
+func (s *snapshot) debIndex(ctx context.Context, stream *Stream, c Contents, with edition) error {
 	name := stream.Name
 	cfg := apt.Config{
 		Origin: stream.Origin, Label: stream.Label, Suite: stream.Suite, Codename: stream.Codename, Description: stream.Description,
@@ -92,11 +93,11 @@ func (s *snapshot) debIndex(stream *Stream, c Contents, with edition) error {
 		}
 	}
 	release := index[layout.Release]
-	inRelease, err := with.signer.Clearsign(release, with.at)
+	inRelease, err := with.signer.Clearsign(ctx, release, with.at)
 	if err != nil {
 		return err
 	}
-	detached, err := with.signer.Detached(release, with.at)
+	detached, err := with.signer.Detached(ctx, release, with.at)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (s *snapshot) debIndex(stream *Stream, c Contents, with edition) error {
 //
 // repomd.xml.asc directly follows repomd.xml: between the two, a client of baseurl= that checks signatures finds a
 // mismatch. Clients of mirrorlist= never do.
-func (s *snapshot) rpmIndex(stream *Stream, c Contents, with edition) error {
+func (s *snapshot) rpmIndex(ctx context.Context, stream *Stream, c Contents, with edition) error {
 	name, serial := stream.Name, s.manifest.Serial
 	key, err := with.keyring.Armor()
 	if err != nil {
@@ -134,7 +135,7 @@ func (s *snapshot) rpmIndex(stream *Stream, c Contents, with edition) error {
 		}
 		i := slices.IndexFunc(files, func(f layout.File) bool { return f.Path == layout.Repomd })
 		repomd = files[i].Data
-		signature, err = with.signer.Detached(repomd, with.at)
+		signature, err = with.signer.DetachedByOne(ctx, repomd, with.at)
 		return slices.Delete(files, i, i+1), repomd, signature, err
 	}
 

@@ -40,10 +40,21 @@ func checkText(text []byte) error {
 	return nil
 }
 
-// encodeClearsigned writes the message. Lines that begin with a dash are escaped with another dash and a blank.
-func encodeClearsigned(text, packets []byte) []byte {
+// encodeClearsigned writes the message and announces the hashes of its signatures. Lines that begin with a dash are
+// escaped with another dash and a blank.
+func encodeClearsigned(text, packets []byte) ([]byte, error) {
+	list, err := parseSignatures(packets)
+	if err != nil {
+		return nil, err
+	}
+	var hashes []string
+	for _, s := range list {
+		if name := hashName(s.Hash); !slices.Contains(hashes, name) {
+			hashes = append(hashes, name)
+		}
+	}
 	var b bytes.Buffer
-	b.WriteString(beginMessage + "Hash: SHA512\n\n")
+	b.WriteString(beginMessage + "Hash: " + strings.Join(hashes, ",") + "\n\n")
 	for line := range bytes.Lines(text) {
 		if line[0] == '-' {
 			b.WriteString("- ")
@@ -51,7 +62,7 @@ func encodeClearsigned(text, packets []byte) []byte {
 		b.Write(line)
 	}
 	b.Write(frame.Encode(frame.Signature, packets))
-	return b.Bytes()
+	return b.Bytes(), nil
 }
 
 // message is a clearsigned message taken apart.

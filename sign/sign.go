@@ -6,9 +6,12 @@
 //   - A bare signature packet of type 0x00, as rpm keeps it in the signature header of a package.
 //
 // Signatures are made by the primary key with PKCS#1 v1.5, in version 4 packets, with SHA-512 for text and detached ones
-// and SHA-256 for rpm. They hold their creation time, the issuer's key ID and its fingerprint, none of it critical, and
-// no salt: the same key, data and time give the same bytes. Armor has its CRC-24. All of that is what every apt,
+// and SHA-256 for rpm, unless a key can do only one of the two. They hold their creation time, the issuer's key ID and its
+// fingerprint, none of it critical, and no salt: the same key, data and time give the same bytes. Armor has its CRC-24. All of that is what every apt,
 // gpgv, sqv, rpm, dnf and zypper in use accepts.
+//
+// Where the private half of a [Key] is does not matter here, and nothing that it returns is believed: a signature is used
+// once it verifies with the public half that the key was configured with.
 //
 // Checking is stricter than any one client, so that what passes here passes there. A signature counts if it is version
 // 4, of the type that belongs to its form, uses SHA-256 or better, and was made by the primary key or a signing subkey
@@ -19,6 +22,7 @@ package sign
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	_ "crypto/sha256" // registers the hashes by which signatures are made
 	_ "crypto/sha512"
@@ -32,30 +36,45 @@ import (
 	"sigs.k8s.io/pkgs/keys/frame"
 )
 
-// Signer signs with one or more private keys. It may be used concurrently.
-type Signer struct{ keys []*keys.Private }
+// Key is one key that signs, wherever its private half is: in memory (a [keys.Private]), in a hardware module, in a service,
+// behind another program. It may be used concurrently.
+type Key interface {
+	// Public is the public half: exactly one key, whose primary key makes the signatures. It needs no private key.
+	Public() *keys.Keyring
+	// Sign returns one OpenPGP signature packet over data, in binary. It ends with an error at the latest when ctx ends.
+	// What it returns is believed only once it verifies with Public. An error must reveal nothing of the key.
+	Sign(ctx context.Context, data []byte, opts keys.SignOpts) ([]byte, error)
+}
 
-// New makes a signer. With several keys, clearsigned and detached signatures are made by each of them, in this order.
-// Only apt accepts two signatures: for repomd.xml use a signer with one key.
-func New(private ...*keys.Private) (*Signer, error) {
-	if len(private) == 0 {
+// Signer signs with one or more keys. It may be used concurrently.
+type Signer struct{ keys []Key }
+
+// New makes a signer. Where a signature may be made by several keys, it is made by each of them, in this order: that is how
+// apt's users are led from one key to the next. Where only one is understood, which is everywhere but in apt, the first
+// key makes it.
+func New(list ...Key) (*Signer, error) {
+	if len(list) == 0 {
 		return nil, errors.New("there is no key to sign with")
 	}
 	seen := map[string]bool{}
-	for _, p := range private {
-		if p == nil {
+	for _, k := range list {
+		if p, ok := k.(*keys.Private); k == nil || ok && p == nil {
 			return nil, errors.New("there is no key to sign with")
 		}
-		if f := p.Info().Fingerprint; seen[f] {
+		infos := k.Public().Keys()
+		if len(infos) != 1 {
+			return nil, fmt.Errorf("a signing key has %d public keys where one was expected", len(infos))
+		}
+		if f := infos[0].Fingerprint; seen[f] {
 			return nil, fmt.Errorf("key %s was given twice to sign with", f)
 		} else {
 			seen[f] = true
 		}
 	}
-	return &Signer{private}, nil
+	return &Signer{list}, nil
 }
 
-// Keyring is the public keys of the signer.
+// Keyring is the public keys of the signer, in its order. It needs no private key.
 func (s *Signer) Keyring() *keys.Keyring {
 	var rings []*keys.Keyring
 	for _, k := range s.keys {
@@ -64,22 +83,44 @@ func (s *Signer) Keyring() *keys.Keyring {
 	return keys.Merge(rings...)
 }
 
+// Open makes ready what keys need before they can sign, such as a passphrase, so that a failure is told before work begins
+// that takes long. Signing does it otherwise.
+func (s *Signer) Open(ctx context.Context) error {
+	for _, k := range s.keys {
+		if o, ok := k.(interface{ Open(context.Context) error }); ok {
+			if err := o.Open(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // Clearsign wraps text in a signed message. The text must survive that unchanged: it ends in a newline, and no line
 // ends in a blank or holds a carriage return or NUL.
-func (s *Signer) Clearsign(text []byte, at time.Time) ([]byte, error) {
+func (s *Signer) Clearsign(ctx context.Context, text []byte, at time.Time) ([]byte, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
-	packets, err := s.sign(s.keys, canonical(text), packet.SigTypeText, crypto.SHA512, at)
+	packets, err := sign(ctx, s.keys, canonical(text), keys.SignOpts{Text: true, Hash: crypto.SHA512, Time: at})
 	if err != nil {
 		return nil, err
 	}
-	return encodeClearsigned(text, packets), nil
+	return encodeClearsigned(text, packets)
 }
 
-// Detached signs data and returns the signatures as one armored block.
-func (s *Signer) Detached(data []byte, at time.Time) ([]byte, error) {
-	packets, err := s.sign(s.keys, data, packet.SigTypeBinary, crypto.SHA512, at)
+// Detached signs data with all keys and returns the signatures as one armored block.
+func (s *Signer) Detached(ctx context.Context, data []byte, at time.Time) ([]byte, error) {
+	return detached(ctx, s.keys, data, at)
+}
+
+// DetachedByOne signs data with the first key: rpm refuses a second signature.
+func (s *Signer) DetachedByOne(ctx context.Context, data []byte, at time.Time) ([]byte, error) {
+	return detached(ctx, s.keys[:1], data, at)
+}
+
+func detached(ctx context.Context, by []Key, data []byte, at time.Time) ([]byte, error) {
+	packets, err := sign(ctx, by, data, keys.SignOpts{Hash: crypto.SHA512, Time: at})
 	if err != nil {
 		return nil, err
 	}
@@ -88,70 +129,54 @@ func (s *Signer) Detached(data []byte, at time.Time) ([]byte, error) {
 
 // RPMHeader signs the header of an rpm package, magic bytes included, with the first key. The result is the packet that
 // belongs into the tag RPMSIGTAG_RSA.
-func (s *Signer) RPMHeader(header []byte, at time.Time) ([]byte, error) {
-	return s.sign(s.keys[:1], header, packet.SigTypeBinary, crypto.SHA256, at)
+func (s *Signer) RPMHeader(ctx context.Context, header []byte, at time.Time) ([]byte, error) {
+	return sign(ctx, s.keys[:1], header, keys.SignOpts{Hash: crypto.SHA256, Time: at})
 }
 
-// sign makes one signature packet for each key.
-func (s *Signer) sign(by []*keys.Private, data []byte, kind packet.SignatureType, hash crypto.Hash, at time.Time) ([]byte, error) {
+// sign makes one signature packet for each key and checks it.
+func sign(ctx context.Context, by []Key, data []byte, opts keys.SignOpts) ([]byte, error) {
+	opts.Time = opts.Time.Truncate(time.Second)
 	var all bytes.Buffer
 	for _, k := range by {
-		one, err := signOne(k, data, kind, hash, at)
+		one, err := k.Sign(ctx, data, opts)
+		if err == nil {
+			err = checkOwn(k, data, one, opts)
+		}
 		if err != nil {
-			return nil, fmt.Errorf("signing with key %s: %w", k.Info().Fingerprint, err)
+			return nil, fmt.Errorf("signing with key %s: %w", k.Public().Keys()[0].Fingerprint, err)
 		}
 		all.Write(one)
 	}
 	return all.Bytes(), nil
 }
 
-func signOne(k *keys.Private, data []byte, kind packet.SignatureType, hash crypto.Hash, at time.Time) (_ []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = errors.New("the openpgp library failed")
-		}
-	}()
-	if s := at.Unix(); s <= 0 || s > 1<<32-1 {
-		return nil, fmt.Errorf("time %s cannot stand in a signature", stamp(at))
+// checkOwn looks at what a key made before anybody else does. A signature by another key is of no use, one of another kind
+// is refused by some client, and one that a fault in the computation spoiled can give the key away.
+func checkOwn(k Key, data, made []byte, opts keys.SignOpts) error {
+	list, err := parseSignatures(made)
+	if err != nil {
+		return err
 	}
-	at = at.Truncate(time.Second)
-	if err := k.Check(at); err != nil {
-		return nil, err
+	if len(list) != 1 {
+		return &FormatError{fmt.Sprintf("the key made %d signatures where one was expected", len(list))}
 	}
-	private := k.Entity().PrivateKey
-	signature := &packet.Signature{
-		Version:      4,
-		SigType:      kind,
-		PubKeyAlgo:   private.PubKeyAlgo,
-		Hash:         hash,
-		CreationTime: at,
-		IssuerKeyId:  &private.KeyId,
+	s, kind := list[0], packet.SignatureType(packet.SigTypeBinary)
+	if opts.Text {
+		kind = packet.SigTypeText
 	}
-	salted := false
-	config := &packet.Config{
-		Time:                                  func() time.Time { return at },
-		NonDeterministicSignaturesViaNotation: &salted,
-		// yum 3.4 refuses signatures on which this subpacket is critical.
-		InsecureGenerateNonCriticalSignatureCreationTime: true,
+	// A program that is asked to sign may date the signature itself.
+	if s.CreationTime.Before(opts.Time) {
+		return fmt.Errorf("the signature is dated %s, and %s was asked for: check the signer's clock", stamp(s.CreationTime), stamp(opts.Time))
 	}
-	digest := hash.New()
-	digest.Write(data)
-	if err := signature.Sign(digest, private, config); err != nil {
-		return nil, err
+	good, err := verify(data, list, kind, k.Public(), s.CreationTime)
+	if err != nil {
+		return err
 	}
-	// The library drops the error of a key that fails, and a fault in the computation would give the key away: look
-	// at what came out before anybody else does.
-	if signature.RSASignature == nil {
-		return nil, errors.New("the key gave no signature")
+	if primary := k.Public().Keys()[0].Fingerprint; good[0].Fingerprint != primary {
+		return fmt.Errorf("the signature was made by the subkey %s: rpm of some systems accepts the primary key %s alone", good[0].Fingerprint, primary)
 	}
-	digest = hash.New()
-	digest.Write(data)
-	if err := private.PublicKey.VerifySignature(digest, signature); err != nil {
-		return nil, errors.New("the signature that came out is wrong: there is a fault in this machine or the key")
+	if s.SigLifetimeSecs != nil && *s.SigLifetimeSecs != 0 {
+		return errors.New("the signature expires: sign without an expiry, what is signed has its own")
 	}
-	var b bytes.Buffer
-	if err := signature.Serialize(&b); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	return nil
 }

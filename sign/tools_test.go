@@ -56,13 +56,13 @@ func TestGpgvAndSqv(t *testing.T) {
 		armored, keyring := keyFiles(t, dir, s)
 		data := write(t, dir, "Release", []byte(text))
 		changed := write(t, dir, "changed", []byte(strings.Replace(text, "test", "best", 1)))
-		message, err := s.Clearsign([]byte(text), at)
+		message, err := s.Clearsign(t.Context(), []byte(text), at)
 		if err != nil {
 			t.Fatal(err)
 		}
 		inRelease := write(t, dir, "InRelease", message)
 		forged := write(t, dir, "forged", bytes.Replace(message, []byte("test"), []byte("best"), 1))
-		detached, err := s.Detached([]byte(text), at)
+		detached, err := s.Detached(t.Context(), []byte(text), at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestGpgvOnManySignatures(t *testing.T) {
 	_, keyring := keyFiles(t, dir, s)
 	data := write(t, dir, "data", []byte(text))
 	for i := range 25 {
-		detached, err := s.Detached([]byte(text), at.Add(time.Duration(i)*time.Second))
+		detached, err := s.Detached(t.Context(), []byte(text), at.Add(time.Duration(i)*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestRPMChecksig(t *testing.T) {
 		t.Fatalf("rpmkeys --import: %s", log)
 	}
 	lead, sigs, rest := splitRPM(t, unsigned)
-	signature, err := s.RPMHeader(rest[:headerSize(rest)], at)
+	signature, err := s.RPMHeader(t.Context(), rest[:headerSize(rest)], at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func TestLargeSizesHaveTagsOfTheirOwn(t *testing.T) {
 		t.Errorf("%+v, expected the long tag", h.entries)
 	}
 	for _, plain := range []int64{100, 5 << 30} {
-		s, err := Meta{}.signature([]byte(strings.Repeat("h", 1001)), payload.Result{Size: plain, PlainSize: plain}, nil)
+		s, err := Meta{}.signature(t.Context(), []byte(strings.Repeat("h", 1001)), payload.Result{Size: plain, PlainSize: plain}, nil)
 		if err != nil || len(s) != headerSpace {
 			t.Errorf("signature header has %d bytes, expected %d: %v", len(s), headerSpace, err)
 		}

@@ -105,7 +105,7 @@ type Change struct {
 // HeaderSigner makes the signature that vouches for a package. It gets the bytes of the main header, which holds the
 // digest of everything else, and returns an OpenPGP signature packet in binary form. at is the time of signing.
 type HeaderSigner interface {
-	RPMHeader(header []byte, at time.Time) ([]byte, error)
+	RPMHeader(ctx context.Context, header []byte, at time.Time) ([]byte, error)
 }
 
 // FileName is the conventional name of the package's file: kubeadm-1.34.1-1.1.x86_64.rpm.
@@ -163,7 +163,7 @@ func write(ctx context.Context, w io.WriteSeeker, m Meta, tree *payload.Tree, c 
 	if len(main) != size {
 		return errors.New("the header's size changed with the digest of the payload: this is a bug")
 	}
-	signature, err := m.signature(main, result, signer)
+	signature, err := m.signature(ctx, main, result, signer)
 	if err != nil {
 		return err
 	}
@@ -200,10 +200,10 @@ func (m Meta) lead() []byte {
 }
 
 // signature is the signature header: what can be said about a main header and its payload.
-func (m Meta) signature(main []byte, result payload.Result, signer HeaderSigner) ([]byte, error) {
+func (m Meta) signature(ctx context.Context, main []byte, result payload.Result, signer HeaderSigner) ([]byte, error) {
 	h := new(header)
 	if signer != nil {
-		packet, err := signer.RPMHeader(main, m.Time)
+		packet, err := signer.RPMHeader(ctx, main, m.Time)
 		if err != nil {
 			return nil, fmt.Errorf("sign: %w", err)
 		}

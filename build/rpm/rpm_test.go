@@ -91,7 +91,7 @@ func newSigner(t testing.TB) signer {
 	return signer{e}
 }
 
-func (s signer) RPMHeader(header []byte, at time.Time) ([]byte, error) {
+func (s signer) RPMHeader(_ context.Context, header []byte, at time.Time) ([]byte, error) {
 	var out bytes.Buffer
 	never := false
 	err := openpgp.DetachSign(&out, s.entity, bytes.NewReader(header), &packet.Config{
@@ -201,7 +201,9 @@ type brokenSigner struct {
 	err    error
 }
 
-func (s brokenSigner) RPMHeader([]byte, time.Time) ([]byte, error) { return s.packet, s.err }
+func (s brokenSigner) RPMHeader(context.Context, []byte, time.Time) ([]byte, error) {
+	return s.packet, s.err
+}
 
 func TestFailureLeavesNothingBehind(t *testing.T) {
 	changed := filepath.Join(t.TempDir(), "binary")

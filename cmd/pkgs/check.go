@@ -49,7 +49,7 @@ func (p *program) checkBuild(ctx context.Context, cfg *config, args []string, ou
 			return err
 		}
 		command := append(slices.Clone(args), "--config", config, "--cache", filepath.Join(dir, "cache"), "--out", filepath.Join(dir, "out"))
-		if err := p.buildIn(ctx, s, dir, command); err != nil {
+		if err := p.buildIn(ctx, s, dir, command, cfg.Signing.variables()); err != nil {
 			return err
 		}
 		dirs = append(dirs, filepath.Join(dir, "out"))
@@ -75,8 +75,9 @@ func (p *program) checkBuild(ctx context.Context, cfg *config, args []string, ou
 	return os.CopyFS(out, os.DirFS(dirs[0]))
 }
 
-// buildIn runs this program in surroundings of its own, with dir/home as its home and dir as its working directory.
-func (p *program) buildIn(ctx context.Context, s surroundings, dir string, args []string) error {
+// buildIn runs this program in surroundings of its own, with dir/home as its home and dir as its working directory. It has
+// those of our environment variables that are named.
+func (p *program) buildIn(ctx context.Context, s surroundings, dir string, args, variables []string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -86,6 +87,9 @@ func (p *program) buildIn(ctx context.Context, s surroundings, dir string, args 
 	cmd.Env = []string{
 		"HOME=" + filepath.Join(dir, "home"), "PATH=" + p.getenv("PATH"), "SOURCE_DATE_EPOCH=" + p.getenv("SOURCE_DATE_EPOCH"),
 		"TZ=" + s.zone, "LC_ALL=" + s.locale, "LANG=" + s.locale, "GOMAXPROCS=" + strconv.Itoa(s.processors),
+	}
+	for _, name := range variables {
+		cmd.Env = append(cmd.Env, name+"="+p.getenv(name))
 	}
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint

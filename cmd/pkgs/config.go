@@ -45,13 +45,6 @@ type config struct {
 	validity     time.Duration
 }
 
-type signingConfig struct {
-	// Key is the file of the private key that signs.
-	Key string `yaml:"key"`
-	// Keyring are files of further public keys that users are given.
-	Keyring []string `yaml:"keyring"`
-}
-
 type sourceConfig struct {
 	// URL is where the folders of the versions are: a directory, file:// or http(s)://.
 	URL string `yaml:"url"`
@@ -85,8 +78,8 @@ func (c *config) check() error {
 		return fmt.Errorf("url: %q is not the public http or https address of the bucket", c.URL)
 	}
 	c.URL = strings.TrimSuffix(c.URL, "/")
-	if c.Signing.Key == "" {
-		return fmt.Errorf("signing.key is missing: make a key with `pkgs keys generate --out FILE`")
+	if err := c.Signing.check(); err != nil {
+		return err
 	}
 	if err := checkArchitectures(c.Architectures); err != nil {
 		return err

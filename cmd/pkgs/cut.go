@@ -71,6 +71,9 @@ func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *st
 	if err != nil {
 		return err
 	}
+	if err := signing.open(ctx); err != nil {
+		return err
+	}
 	b, err := bucket.Open(cfg.address(cfg.Bucket))
 	if err != nil {
 		return err
@@ -154,7 +157,7 @@ func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, 
 	c.Compressor = &payload.Compressor{Encoder: encoder, Cache: cache + "/blocks"}
 	if signing != nil {
 		c.HeaderSigner = signing.signer
-		c.SignedNotBefore = signing.key.Info().Created
+		c.SignedNotBefore = signing.created()
 	}
 	if c.SourceDate, err = sourceDate(p.getenv("SOURCE_DATE_EPOCH")); err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ var floors = []string{
 	"repo/bucket/buckettest",
 	"repo/layout",
 	"sign",
+	// Where private keys are kept: only here are there HSMs, clouds and programs.
+	"keys/store",
 	"keys",
 	"keys/frame",
 }
@@ -38,8 +40,8 @@ var testOnly = []string{"repo/bucket/buckettest"}
 // walls are imports that would go down, and still must not be: what is behind a wall has no business with what is before.
 var walls = map[string][]string{
 	// Only package files pass between building and publishing.
-	"repo":        {"build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
-	"repo/verify": {"build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
+	"repo":        {"keys/store", "build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
+	"repo/verify": {"keys/store", "build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
 	// A builder knows no streams, buckets or keys: who signs rpm headers is passed in.
 	"build":         {"repo/bucket", "repo/layout", "sign", "keys"},
 	"build/deb":     {"build/rpm", "repo/bucket", "repo/layout", "sign", "keys"},
@@ -47,6 +49,8 @@ var walls = map[string][]string{
 	"build/payload": {"repo/bucket", "repo/layout", "sign", "keys"},
 	"build/release": {"repo/layout", "sign", "keys"},
 	"build/strict":  {"repo/bucket", "repo/layout", "sign", "keys"},
+	// Signatures are made and checked the same way wherever the key is kept.
+	"sign": {"keys/store"},
 	// The formats are functions from packages to files, and siblings that do not know each other.
 	"repo/apt":  {"repo/yum", "repo/site", "repo/bucket", "sign", "keys", "build"},
 	"repo/yum":  {"repo/apt", "repo/site", "repo/bucket", "sign", "keys", "build"},

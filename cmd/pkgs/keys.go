@@ -25,8 +25,8 @@ func newKeysGenerate(p *program) *cobra.Command {
 		Use:   "generate --out FILE --name NAME --email ADDRESS",
 		Short: "Make a signing key",
 		Long: `Generate makes an RSA key of 4096 bits without an expiry date, which every supported apt, dnf and zypper
-accepts, and writes the private key to a new file that only its owner can read. With --passphrase-file the key is
-locked with that passphrase. Keep a copy where the bucket's administrators cannot reach it.`,
+accepts, and writes the private key to a new file that only its owner can read. With --passphrase-file or --passphrase-fd
+the key is locked with that passphrase. Keep a copy where the bucket's administrators cannot reach it.`,
 		Example: `  pkgs keys generate --out key.asc --name "Example Packages" --email packages@example.org`,
 		Args:    args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
@@ -40,8 +40,8 @@ locked with that passphrase. Keep a copy where the bucket's administrators canno
 				return err
 			}
 			var passphrase []byte
-			if p.passphrase != "" {
-				if passphrase, err = p.readPassphrase(out); err != nil {
+			if p.passphrase != "" || p.passphraseFD >= 0 {
+				if passphrase, err = p.readPassphrase(out, ""); err != nil {
 					return err
 				}
 			}

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -91,8 +92,13 @@ type program struct {
 	configFile string
 	output     string
 	logLevel   string
-	passphrase string
+	passphrase string // a file
 	log        *slog.Logger
+
+	passphraseFD   int // -1 is none
+	passphraseOnce sync.Once
+	passphraseData []byte // what passphraseFD held, as is passphraseErr; both are set by passphraseOnce
+	passphraseErr  error
 }
 
 func newRoot(p *program) *cobra.Command {
@@ -123,6 +129,7 @@ damaged or not what its signature says; 5 somebody else published the stream fir
 	flags.StringVarP(&p.output, "output", "o", "text", "what to print: text or json")
 	flags.StringVar(&p.logLevel, "log-level", "warn", "what to log: debug, info, warn or error")
 	flags.StringVar(&p.passphrase, "passphrase-file", "", "`file` with the passphrase of the signing key; without it a locked key asks on the terminal")
+	flags.IntVar(&p.passphraseFD, "passphrase-fd", -1, "file descriptor, by `number`, from which to read the passphrase of the signing key")
 	root.AddCommand(newCut(p), newBuild(p), newIndex(p), newPublish(p), newVerify(p), newHistory(p), newDiff(p), newRollback(p), newYank(p), newServe(p), newKeys(p))
 	return root
 }
@@ -135,6 +142,9 @@ func (p *program) prepare() error {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(p.logLevel)); err != nil {
 		return usagef("--log-level %s: expected debug, info, warn or error", p.logLevel)
+	}
+	if p.passphraseFD >= 0 && p.passphrase != "" {
+		return usagef("--passphrase-fd and --passphrase-file are two places for one passphrase: give one of them")
 	}
 	p.log = slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: level}))
 	return nil

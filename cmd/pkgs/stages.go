@@ -41,6 +41,9 @@ working directory, home and caches, and it is an error if a byte differs.`,
 			}
 			if check {
 				again := []string{"build", given[0], "--stream", target.Name, "--unsigned=" + strconv.FormatBool(unsigned)}
+				if p.passphraseFD >= 0 {
+					return usagef("--passphrase-fd can be read once, and --check builds twice: use --passphrase-file")
+				}
 				if p.passphrase != "" {
 					file, err := filepath.Abs(p.passphrase)
 					if err != nil {
@@ -53,6 +56,9 @@ working directory, home and caches, and it is an error if a byte differs.`,
 			var signing *signingKeys
 			if !unsigned {
 				if signing, err = p.openSigning(cfg); err != nil {
+					return err
+				}
+				if err := signing.open(cmd.Context()); err != nil {
 					return err
 				}
 			}

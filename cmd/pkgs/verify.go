@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -68,25 +67,16 @@ It needs the public keys only: those of the configuration's signing key and keyr
 	return cmd
 }
 
-// trusted is the keyring that a check trusts. A machine that only checks has no private key, and needs none if the
-// configuration's keyring names the public ones.
+// trusted is the keyring that a check trusts.
 func (p *program) trusted(cfg *config, file string) (*keys.Keyring, error) {
-	if file == "" {
-		_, err := os.Stat(cfg.path(cfg.Signing.Key))
-		if errors.Is(err, os.ErrNotExist) && len(cfg.Signing.Keyring) > 0 {
-			return cfg.keyring()
-		}
-		signing, err := p.openSigning(cfg)
-		if err != nil {
-			return nil, err
-		}
-		return signing.keyring, nil
+	if file != "" {
+		return readKeyring(file)
 	}
-	data, err := os.ReadFile(file)
+	signing, err := p.openSigning(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return keys.ParseKeyring(file, data)
+	return signing.keyring, nil
 }
 
 // verifyAll checks streams one after the other and prints a report of each. Without names it checks all that were ever
