@@ -72,6 +72,22 @@ type resource struct {
 	Name   string            `json:"name,omitempty"`
 	URI    string            `json:"uri,omitempty"`
 	Digest map[string]string `json:"digest"`
+	// Annotations tell who has signed an input.
+	Annotations *annotations `json:"annotations,omitempty"`
+}
+
+type annotations struct {
+	Signature signatureNote `json:"signature"`
+}
+
+// signatureNote is a signature of an input that has been verified.
+type signatureNote struct {
+	Identity string `json:"identity"`
+	Issuer   string `json:"issuer"`
+	// Logged is when a transparency log saw the signature, if one is known to have.
+	Logged string `json:"logged,omitempty"`
+	// Files are the bundle, or the signature and the certificate.
+	Files []resource `json:"files"`
 }
 
 type predicate struct {
@@ -101,6 +117,8 @@ type internalParameters struct {
 	Encoder    string   `json:"encoder"`
 	BlockSize  int      `json:"blockSize"`
 	SourceDate string   `json:"sourceDate"`
+	// SigningKey is the fingerprint of the key that signed the header of an rpm.
+	SigningKey string `json:"signingKey,omitempty"`
 }
 
 // runDetails have none of the optional metadata: they would be times and a random name, and so another attestation for the
@@ -140,8 +158,11 @@ func (c *Config) provenance(p *prepared, file Package, billed [sha256.Size]byte)
 			SourceDate: p.date.UTC().Format(time.RFC3339),
 		},
 	}
+	if file.Format == Rpm && c.HeaderSigner != nil {
+		s.Predicate.BuildDefinition.InternalParameters.SigningKey = c.SigningKey
+	}
 	for _, m := range p.materials(file.Format) {
-		dependency := resource{Name: m.path, URI: m.location(), Digest: digestSet(m.file.SHA256)}
+		dependency := resource{Name: m.path, URI: m.location(), Digest: digestSet(m.file.SHA256), Annotations: annotate(m.file.Signature)}
 		s.Predicate.BuildDefinition.ResolvedDependencies = append(s.Predicate.BuildDefinition.ResolvedDependencies, dependency)
 	}
 	s.Predicate.RunDetails = runDetails{
@@ -149,6 +170,22 @@ func (c *Config) provenance(p *prepared, file Package, billed [sha256.Size]byte)
 		Byproducts: []resource{{Name: filepath.Base(file.SBOM), Digest: digestSet(billed)}},
 	}
 	return s
+}
+
+// annotate tells of a signature what does not depend on where it was read.
+func annotate(s *release.Signature) *annotations {
+	if s == nil {
+		return nil
+	}
+	note := signatureNote{Identity: s.Identity, Issuer: s.Issuer, Files: []resource{{Name: path.Base(s.URL), Digest: digestSet(s.SHA256)}}}
+	if s.Certificate != [sha256.Size]byte{} {
+		name := strings.TrimSuffix(path.Base(s.URL), path.Ext(s.URL)) + ".cert"
+		note.Files = append(note.Files, resource{Name: name, Digest: digestSet(s.Certificate)})
+	}
+	if !s.Logged.IsZero() {
+		note.Logged = s.Logged.UTC().Format(time.RFC3339)
+	}
+	return &annotations{note}
 }
 
 func digestSet(sum [sha256.Size]byte) map[string]string {

@@ -33,6 +33,8 @@ type Config struct {
 	Compressor *payload.Compressor
 	// HeaderSigner signs the rpms. Nil leaves them unsigned.
 	HeaderSigner rpm.HeaderSigner
+	// SigningKey is the fingerprint of the key with which HeaderSigner signs, for the provenance of rpms.
+	SigningKey string
 	// SignedNotBefore is the earliest time that a signature may carry: when the key was made. Signatures carry the date
 	// of the release, or this if it is later.
 	SignedNotBefore time.Time

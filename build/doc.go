@@ -87,8 +87,10 @@
 //
 // and means these parameters. External are those of the Request: package, version (v1.34.1), revision (what follows the
 // version), architecture (in Go's words) and format. Internal are the digest of the definition, the name of the encoder and
-// the size of its blocks, and the source date. The resolved dependencies are the inputs, named by their paths in the release; an
-// archive counts as one. A by-product is the SBOM. An input from a server has its URL; one from a folder is called
+// the size of its blocks, the source date and, of a signed rpm, the fingerprint of the key. The resolved dependencies are
+// the inputs, named by their paths in the release; an archive counts as one. An input whose signature was verified has an
+// annotation, signature, with the identity and the issuer that it was found to be by, when a transparency log saw it if
+// that is known, and the digests of the files that say so. A by-product is the SBOM. An input from a server has its URL; one from a folder is called
 //
 //	pkg:generic/<source>@<version>#<path>
 //

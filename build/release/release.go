@@ -24,6 +24,13 @@
 // spaces and the name. That name must be the file's own, with or without the path from that folder; in SHA256SUMS it must
 // be that path.
 //
+// # Signatures
+//
+// Where the source's configuration says who must have signed ([Config].Signatures), every file needs a signature: a bundle,
+// called as the file with .sigstore.json, .sigstore or .bundle behind it, or else a signature, .sig, with a certificate,
+// .cert. The first that is there counts. Package sigstore says what these are and what is checked. A file without a signature, or
+// with one by somebody else, is refused before it is in the cache, and where the checksum is a SHA-256 before it is read.
+//
 // # The cache
 //
 // A file is hashed while it is copied to a temporary file in the cache, compared, and only then named after its SHA-256.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"sigs.k8s.io/pkgs/build/release/sigstore"
 )
 
 // maxFile is the size of the largest file of a release that is accepted, in bytes.
@@ -27,6 +29,8 @@ type Config struct {
 	URL string
 	// Cache is a directory for verified files, named by their SHA-256. It is made when missing.
 	Cache string
+	// Signatures, when set, is what every file must be signed for. Nil asks for none.
+	Signatures *sigstore.Verifier
 	// Client makes the HTTP requests. Nil stands for one with time limits for connecting and answering that does not
 	// follow a redirection from https to http. Either way a body that stops arriving is given up after a minute.
 	Client *http.Client
@@ -108,11 +112,14 @@ type Entry struct {
 	// Checksum is the digest that the release promises, in lower-case hex, Algorithm what it is (sha256 or sha512) and
 	// ChecksumURL where it was read.
 	Checksum, Algorithm, ChecksumURL string
+
+	// evidence is the file's signature where the source demands one.
+	evidence *evidence
 }
 
-// Stat finds a file of a release and its checksum. A path lies below the folder of the release, or with a slash in front
-// below the source's own. An error for which errors.Is(err, fs.ErrNotExist) tells that the release
-// has no such file, or no checksum for it.
+// Stat finds a file of a release, its checksum and, where the source demands one, its signature. A path lies below the folder
+// of the release, or with a slash in front below the source's own. An error for which errors.Is(err, fs.ErrNotExist) tells
+// that the release has no such file, or no checksum or signature for it; a signature that is not good is a [*SignatureError].
 func (s *Source) Stat(ctx context.Context, v Version, path string) (Entry, error) {
 	if v.IsZero() {
 		return Entry{}, fmt.Errorf("source %s: no version given for %s", s.config.Name, path)
@@ -131,6 +138,9 @@ func (s *Source) Stat(ctx context.Context, v Version, path string) (Entry, error
 	}
 	e := Entry{URL: s.place.url(name), Size: f.size, Modified: f.modified}
 	if err := s.findChecksum(ctx, folder, path, &e); err != nil {
+		return Entry{}, fmt.Errorf("source %s: %w", s.config.Name, err)
+	}
+	if err := s.findSignature(ctx, name, &e); err != nil {
 		return Entry{}, fmt.Errorf("source %s: %w", s.config.Name, err)
 	}
 	return e, nil
@@ -209,7 +219,7 @@ func (s *Source) readSmall(ctx context.Context, name string, limit int64) ([]byt
 			return err
 		}
 		if n > limit {
-			return permanent{fmt.Errorf("%s is too large for a checksum file: expected at most %d bytes", s.place.url(name), limit)}
+			return permanent{fmt.Errorf("%s is too large: expected at most %d bytes", s.place.url(name), limit)}
 		}
 		data = b.Bytes()
 		return nil
@@ -227,10 +237,13 @@ type File struct {
 	Modified time.Time
 	// URL is where it came from.
 	URL string
+	// Signature tells who has signed it; nil if the source does not ask for signatures.
+	Signature *Signature
 }
 
-// Fetch brings a file of a release into the cache. The file is compared with the checksum that the release has for it
-// before it becomes visible there; a difference is a [*ChecksumError].
+// Fetch brings a file of a release into the cache. Before it becomes visible there, the file is compared with the checksum
+// that the release has for it, where a difference is a [*ChecksumError], and with its signature if the source demands one,
+// where what is wrong is a [*SignatureError].
 func (s *Source) Fetch(ctx context.Context, v Version, path string) (File, error) {
 	e, err := s.Stat(ctx, v, path)
 	if err != nil {
@@ -248,6 +261,9 @@ func (s *Source) Fetch(ctx context.Context, v Version, path string) (File, error
 		}
 		if ok && (e.Size < 0 || e.Size == f.Size) {
 			s.config.Log.Debug("found in the cache", "url", e.URL, "sha256", e.Checksum)
+			if f.Signature, err = s.verifySignature(e, f.SHA256); err != nil {
+				return File{}, fmt.Errorf("source %s: %w", s.config.Name, err)
+			}
 			report(f.Size, f.Size)
 			f.URL, f.Modified = e.URL, e.Modified
 			return f, nil
@@ -256,16 +272,20 @@ func (s *Source) Fetch(ctx context.Context, v Version, path string) (File, error
 	var file File
 	folder, name := split(v, path)
 	err = s.place.read(ctx, folder+name, func(r io.Reader, f found) error {
-		check := func(sum sums) error {
+		var signature *Signature
+		check := func(sum sums) (err error) {
 			if got := sum.hex(e.Algorithm); got != e.Checksum {
 				return permanent{&ChecksumError{URL: e.URL, ChecksumURL: e.ChecksumURL, Algorithm: e.Algorithm, Want: e.Checksum, Got: got}}
+			}
+			if signature, err = s.verifySignature(e, sum.sha256); err != nil {
+				return permanent{err}
 			}
 			return nil
 		}
 		var err error
 		progress := &progressReader{r: r, total: f.size, report: report}
 		file, err = s.cache.add(ctx, e.URL, progress, check)
-		file.URL, file.Modified = e.URL, f.modified
+		file.URL, file.Modified, file.Signature = e.URL, f.modified, signature
 		return err
 	})
 	if err != nil {

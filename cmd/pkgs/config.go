@@ -45,11 +45,6 @@ type config struct {
 	validity     time.Duration
 }
 
-type sourceConfig struct {
-	// URL is where the folders of the versions are: a directory, file:// or http(s)://.
-	URL string `yaml:"url"`
-}
-
 // readConfig reads and checks the configuration file. Every error names the file, and where it can the line.
 func readConfig(file string) (*config, error) {
 	data, err := os.ReadFile(file)
@@ -91,10 +86,8 @@ func (c *config) check() error {
 	if c.Compression = cmp.Or(c.Compression, "go"); !compressionForm.MatchString(c.Compression) {
 		return fmt.Errorf("compression: %q is neither go nor xz-0 to xz-9", c.Compression)
 	}
-	for name, s := range c.Sources {
-		if s.URL == "" {
-			return fmt.Errorf("sources.%s.url is missing: give a directory or an https address", name)
-		}
+	if err := c.checkSources(); err != nil {
+		return err
 	}
 	if len(c.Streams) == 0 {
 		return fmt.Errorf("streams is empty: there is nothing to publish")

@@ -127,7 +127,7 @@ func (c *config) requests(s *streamConfig, v release.Version, state *repo.State)
 func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, requests []build.Request, out string) ([]build.Package, error) {
 	show := p.progress("build")
 	defer show.done()
-	c := build.Config{OutDir: out, Sources: map[string]*release.Source{}, Log: p.log, BuilderVersion: version}
+	c := build.Config{OutDir: out, Log: p.log, BuilderVersion: version}
 	var err error
 	if cfg.Definitions == "" {
 		c.Definitions, err = build.Default()
@@ -141,14 +141,8 @@ func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, 
 	if err != nil {
 		return nil, err
 	}
-	for name, source := range cfg.Sources {
-		c.Sources[name], err = release.Open(ctx, release.Config{
-			Name: name, URL: cfg.address(source.URL), Cache: cache + "/inputs", Log: p.log,
-			Progress: func(f release.Progress) { show.detail(f.Path, f.Done, f.Total) },
-		})
-		if err != nil {
-			return nil, err
-		}
+	if c.Sources, err = p.openSources(ctx, cfg, func(f release.Progress) { show.detail(f.Path, f.Done, f.Total) }); err != nil {
+		return nil, err
 	}
 	encoder, err := cfg.encoder(ctx)
 	if err != nil {
@@ -157,7 +151,7 @@ func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, 
 	c.Compressor = &payload.Compressor{Encoder: encoder, Cache: cache + "/blocks"}
 	if signing != nil {
 		c.HeaderSigner = signing.signer
-		c.SignedNotBefore = signing.created()
+		c.SignedNotBefore, c.SigningKey = signing.created(), signing.fingerprint()
 	}
 	if c.SourceDate, err = sourceDate(p.getenv("SOURCE_DATE_EPOCH")); err != nil {
 		return nil, err

@@ -22,7 +22,8 @@ var floors = []string{
 	"build/deb", "build/rpm",
 	"build/payload",
 	"build/payload/lzma2",
-	"build/release",
+	"build/release", "build/release/releasetest",
+	"build/release/sigstore",
 	"build/strict",
 	"repo/bucket",
 	"repo/bucket/buckettest",
@@ -48,7 +49,9 @@ var walls = map[string][]string{
 	"build/rpm":     {"build/deb", "repo/bucket", "repo/layout", "sign", "keys"},
 	"build/payload": {"repo/bucket", "repo/layout", "sign", "keys"},
 	"build/release": {"repo/layout", "sign", "keys"},
-	"build/strict":  {"repo/bucket", "repo/layout", "sign", "keys"},
+	// Whether a signature is good does not depend on where it lay.
+	"build/release/sigstore": {"build/strict", "repo/bucket", "repo/layout", "sign", "keys"},
+	"build/strict":           {"repo/bucket", "repo/layout", "sign", "keys"},
 	// Signatures are made and checked the same way wherever the key is kept.
 	"sign": {"keys/store"},
 	// The formats are functions from packages to files, and siblings that do not know each other.

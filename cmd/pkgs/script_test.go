@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
 			env.Setenv("TESTKEYS", keysDir)
+			env.Values[testingKey{}] = t
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "key.asc"), key, 0o600); err != nil {
 				return err
 			}
@@ -52,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"serverelease": scriptServeRelease,
 			"flip":         scriptFlip,
 			"replace":      scriptReplace,
+			"sign":         scriptSign,
 		},
 	})
 }

@@ -1,0 +1,2 @@
+// Package releasetest stands in for the upstreams of a release in tests, as httptest stands in for servers.
+package releasetest
