@@ -25,7 +25,7 @@ func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, co
 	if at.After(now) {
 		return fmt.Errorf("stream %s: was last published at %s, which is in the future: check this machine's clock", stream.Name, old.Head.Time.Format(time.RFC3339))
 	}
-	with := edition{signer: p.Signer, keyring: p.Keyring, at: at, validUntil: at.Add(p.Validity), url: p.URL}
+	with := edition{signer: p.Signer, keyring: p.Keyring, at: at, validUntil: at.Add(p.Validity)}
 
 	s := &snapshot{content: map[string]bucket.Content{}}
 	s.manifest = Manifest{Stream: stream.Name, Serial: old.Head.Serial + 1, Time: at, Previous: old.Head.Manifest, Withdrawn: plan.withdrawn}
@@ -73,7 +73,7 @@ func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, co
 		return err
 	}
 	plan.Serial, plan.Time = s.manifest.Serial, at
-	plan.head = Head{Stream: stream.Name, Serial: plan.Serial, Time: at, Manifest: digest(manifest)}
+	plan.head = old.follow(&s.manifest, digest(manifest), p.URL)
 	head, err := encodeJSON(plan.head)
 	if err != nil {
 		return err
@@ -120,17 +120,24 @@ func (p *Plan) list(s *snapshot, files *Files, manifest, head bucket.Content) er
 	write(p.Stream.Manifest(p.Serial, manifest.SHA256), manifest)
 	write(p.Stream.Head(), head)
 	for _, pointer := range s.manifest.Pointers {
-		if old, ok := p.base.Manifest.pointer(pointer.Name); ok && old.SHA256 == pointer.SHA256 {
+		if p.stands(&pointer) {
 			continue
 		}
 		p.project = append(p.project, pointer)
-		c := text([]byte(pointer.Data))
+		_, data := pointer.in(p.head.URL)
+		c := text(data)
 		if pointer.Copy != "" {
 			c = s.content[pointer.Copy]
 		}
 		write(pointer.Name, c)
 	}
 	return nil
+}
+
+// stands tells whether a pointer of the new snapshot has the bytes already that it shall have.
+func (p *Plan) stands(pointer *Pointer) bool {
+	old, ok := p.base.Manifest.pointer(pointer.Name)
+	return ok && old.SHA256 == pointer.SHA256 && (pointer.Lead == "" || p.base.Head.URL == p.head.URL)
 }
 
 // inHalf tells whether an object belongs to the apt repository of a stream, half "deb", or to the yum one, half "rpm",

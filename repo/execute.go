@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -195,11 +196,8 @@ func (run *execution) isHead(ctx context.Context, head Head) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	var now Head
-	if err := decodeJSON(data, &now); err != nil {
-		return false, err
-	}
-	return now.Serial == head.Serial && now.Manifest == head.Manifest, nil
+	want, err := encodeJSON(head)
+	return bytes.Equal(data, want), err
 }
 
 // project brings pointers up to date with a committed head, in order. generations are those read before a moment at
@@ -207,7 +205,7 @@ func (run *execution) isHead(ctx context.Context, head Head) (bool, error) {
 // doing the rest when head is no longer the stream's HEAD.
 func (run *execution) project(ctx context.Context, head Head, pointers []Pointer, generations map[string]bucket.Generation) error {
 	for _, pointer := range pointers {
-		content, err := run.pointerContent(ctx, pointer)
+		content, err := run.pointerContent(ctx, pointer, head.URL)
 		if err != nil {
 			return err
 		}
@@ -241,11 +239,12 @@ func (run *execution) project(ctx context.Context, head Head, pointers []Pointer
 	return nil
 }
 
-// pointerContent is the bytes of a pointer: those of the plan, or, when an earlier publication is finished, those in its
-// manifest or in the object that it is a copy of.
-func (run *execution) pointerContent(ctx context.Context, pointer Pointer) (bucket.Content, error) {
+// pointerContent is the bytes of a pointer in the bucket with a public address: those of the plan, or, when an earlier
+// publication is finished, those in its manifest or in the object that it is a copy of.
+func (run *execution) pointerContent(ctx context.Context, pointer Pointer, url string) (bucket.Content, error) {
 	if pointer.Copy == "" {
-		return text([]byte(pointer.Data)), nil
+		_, data := pointer.in(url)
+		return text(data), nil
 	}
 	if c, ok := run.content[pointer.Copy]; ok {
 		return c, nil
@@ -304,7 +303,8 @@ func (p *Publisher) unfinished(ctx context.Context, state *State, all bool) ([]P
 	}
 	var found []Pointer
 	for i := len(pointers) - 1; i >= 0; i-- {
-		ok, err := p.hasBytes(ctx, pointers[i].Object)
+		want, _ := pointers[i].in(state.Head.URL)
+		ok, err := p.hasBytes(ctx, want)
 		if err != nil {
 			return nil, err
 		}

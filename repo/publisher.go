@@ -81,6 +81,8 @@ type Change struct {
 	// Retire are packages that leave the index because the stream keeps newer ones only. Unlike those of Yank, they are
 	// not held back when somebody adds them again.
 	Retire []string
+	// Backfill says that packages of Add may be older than what the stream has: they fill in its history.
+	Backfill bool
 	// To, if it is not 0, is the serial of an earlier publication whose packages the stream shall have again.
 	To int64
 	// Resign makes and signs the index anew even when its packages do not change.
@@ -125,7 +127,8 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	}
 	for _, pointer := range plan.finish {
 		plan.Finish = append(plan.Finish, strings.TrimPrefix(pointer.Name, string(stream.Name)+"/"))
-		plan.Writes = append(plan.Writes, Write{Object: pointer.Object})
+		o, _ := pointer.in(state.Head.URL)
+		plan.Writes = append(plan.Writes, Write{Object: o})
 	}
 	files := change.Add
 	if files == nil {
@@ -168,7 +171,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		}
 		return plan, nil
 	}
-	if err := stream.gate(&after); err != nil {
+	if err := stream.gate(&after, disorder(&before, files, change.Backfill)); err != nil {
 		return nil, err
 	}
 	if err := p.checkRpmSignatures(stream.Name, files, plan.Added, now); err != nil {

@@ -362,7 +362,7 @@ func TestRace(t *testing.T) {
 		go func() {
 			defer group.Done()
 			for range 100 {
-				plan, err := p.Plan(context.Background(), testStream(), Change{Add: files})
+				plan, err := p.Plan(context.Background(), testStream(), Change{Add: files, Backfill: true})
 				if err == nil {
 					err = p.Execute(context.Background(), plan)
 				}

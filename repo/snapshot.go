@@ -3,7 +3,6 @@ package repo
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -51,6 +50,14 @@ func (s *snapshot) point(name string, data []byte) {
 	})
 }
 
+// lead makes a pointer lead to a folder.
+func (s *snapshot) lead(name, folder string) {
+	s.manifest.Pointers = append(s.manifest.Pointers, Pointer{
+		Object: Object{name, layout.ClassOf(name), int64(len(folder)), digest([]byte(folder))},
+		Lead:   folder,
+	})
+}
+
 // pointCopy makes a pointer a copy of an immutable object of the snapshot.
 func (s *snapshot) pointCopy(name, of string, c bucket.Content) {
 	s.manifest.Pointers = append(s.manifest.Pointers, Pointer{
@@ -64,7 +71,6 @@ type edition struct {
 	signer         *sign.Signer
 	keyring        *keys.Keyring // what users are given to trust; the signer's keys are among them
 	at, validUntil time.Time     // at is the date of the index and of its signatures
-	url            string        // public address of the bucket's root, which a mirrorlist has in it
 }
 
 // debIndex indexes and signs the apt repository of the contents.
@@ -157,7 +163,7 @@ func (s *snapshot) rpmIndex(ctx context.Context, stream *Stream, c Contents, wit
 		s.add(name.Rpm(f.Path), text(f.Data))
 	}
 	s.point(name.Rpm(layout.RepomdKey), key)
-	s.point(name.Rpm(layout.Mirrorlist), fmt.Appendf(nil, "%s/%s\n", with.url, snapshot("")))
+	s.lead(name.Rpm(layout.Mirrorlist), snapshot(""))
 	s.point(name.Rpm(layout.Repomd), repomd)
 	s.point(name.Rpm(layout.RepomdAsc), signature)
 	return nil

@@ -27,6 +27,34 @@ type Head struct {
 	Time time.Time `json:"time"`
 	// Manifest is the SHA-256 of the manifest's bytes in lower-case hex; with the serial it gives its name.
 	Manifest string `json:"manifest"`
+	// URL is the public address of the bucket's root, without a slash at the end. It is not in the manifest, which is the
+	// same in every bucket that the publication was promoted to.
+	URL string `json:"url"`
+	// Before are the publications that were live in this bucket before this one, the newest first, at most Retained-1.
+	Before []Ref `json:"before,omitempty"`
+	// Promotion is the record of the last promotion to this bucket; nil if there was none.
+	Promotion *Ref `json:"promotion,omitempty"`
+}
+
+// Ref names an immutable object of a stream's state, a manifest or the record of a promotion, which has the serial and the
+// digest in its name.
+type Ref struct {
+	Serial int64  `json:"serial"`
+	SHA256 string `json:"sha256"` // lower-case hex
+}
+
+// Retained is how many publications' objects are kept in any case: those of the live one and of the last that were live
+// in the same bucket before it.
+const Retained = 5
+
+// follow returns the HEAD that makes a manifest live in place of the state's.
+func (s *State) follow(m *Manifest, sha256, url string) Head {
+	next := Head{Stream: m.Stream, Serial: m.Serial, Time: m.Time, Manifest: sha256, URL: url, Promotion: s.Head.Promotion}
+	if s.Exists() {
+		next.Before = append([]Ref{{s.Head.Serial, s.Head.Manifest}}, s.Head.Before...)
+		next.Before = next.Before[:min(len(next.Before), Retained-1)]
+	}
+	return next
 }
 
 // Manifest lists everything that one publication of a stream consists of. Its JSON is an immutable object of its own.
@@ -93,6 +121,19 @@ type Pointer struct {
 	Data string `json:"data,omitempty"`
 	// Copy is, instead of Data, the immutable object of this snapshot that has the same bytes.
 	Copy string `json:"copy,omitempty"`
+	// Lead is, instead of Data, a folder of the bucket: the pointer's bytes are one line with the folder's public address.
+	// They differ from bucket to bucket, so the size and digest here are those of Lead. A mirrorlist is such a pointer,
+	// since neither librepo nor libzypp take addresses in it that are not absolute.
+	Lead string `json:"lead,omitempty"`
+}
+
+// in is what a pointer whose bytes are not a copy is in the bucket with a public address.
+func (p *Pointer) in(url string) (Object, []byte) {
+	if p.Lead == "" {
+		return p.Object, []byte(p.Data)
+	}
+	line := []byte(url + "/" + p.Lead + "\n")
+	return Object{p.Name, p.Class, int64(len(line)), digest(line)}, line
 }
 
 // Bounds of what is read from a bucket into memory.
@@ -235,7 +276,11 @@ func (m *Manifest) check(stream layout.Stream, serial int64) error {
 		if !strings.HasPrefix(p.Name, string(m.Stream)+"/") || layout.ClassOf(p.Name) != layout.Pointer {
 			return fmt.Errorf("names the pointer %q, which no snapshot of %s can hold", p.Name, m.Stream)
 		}
-		if p.Copy != "" {
+		if p.Lead != "" {
+			if !strings.HasPrefix(p.Lead, string(m.Stream)+"/") || digest([]byte(p.Lead)) != p.SHA256 {
+				return fmt.Errorf("pointer %s leads to %q, which is not a folder of the stream with the digest that it says", p.Name, p.Lead)
+			}
+		} else if p.Copy != "" {
 			if o, ok := m.object(p.Copy); !ok || o.SHA256 != p.SHA256 {
 				return fmt.Errorf("pointer %s is a copy of %q, which the manifest does not hold with the same digest", p.Name, p.Copy)
 			}

@@ -81,9 +81,8 @@ func upstream(version string) string {
 
 // gate refuses contents that users must not be given: a package that does not belong to the stream, a version that is not
 // there for every architecture in both formats, or a package that cannot be installed since the stream lacks what it
-// depends on. It reports everything that it finds, not only the first.
-func (s *Stream) gate(c *Contents) error {
-	var problems []string
+// depends on. It reports everything that it finds, not only the first, and beside it the problems that were known before.
+func (s *Stream) gate(c *Contents, problems []string) error {
 	have := map[item]bool{}
 	versions := map[[2]string]bool{}
 	for _, it := range c.items() {
