@@ -20,7 +20,7 @@ import (
 
 func newCut(p *program) *cobra.Command {
 	var stream string
-	var confirm bool
+	var backfill, confirm bool
 	cmd := &cobra.Command{
 		Use:   "cut VERSION",
 		Short: "Build the packages of a version and publish them to its stream",
@@ -40,10 +40,11 @@ and reads back what it published as apt and dnf would.`,
 				return err
 			}
 			defer os.RemoveAll(work)
-			return p.cut(cmd.Context(), cfg, version, target, work, confirm)
+			return p.cut(cmd.Context(), cfg, version, target, work, backfill, confirm)
 		},
 	}
 	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream, when more than one takes the version")
+	addBackfill(cmd, &backfill)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plan says")
 	return cmd
 }
@@ -63,7 +64,7 @@ func (p *program) target(version, stream string) (*config, release.Version, *str
 }
 
 // cut builds a version's packages in the directory work, plans their publication and, if confirmed, publishes them.
-func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *streamConfig, work string, confirm bool) error {
+func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *streamConfig, work string, backfill, confirm bool) error {
 	if err := s.changeable(); err != nil {
 		return err
 	}
@@ -89,7 +90,7 @@ func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *st
 	if _, err := p.build(ctx, cfg, signing, requests, work); err != nil {
 		return err
 	}
-	return p.publishFiles(ctx, cfg, signing, b, s, state, work, confirm)
+	return p.publishFiles(ctx, cfg, signing, b, s, repo.Change{Base: state, Backfill: backfill}, work, confirm)
 }
 
 // requests lists the packages of a stream to build for a version. Packages of a fixed version that the stream has
@@ -165,13 +166,19 @@ func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, 
 	return build.Build(ctx, c, requests)
 }
 
-// publishFiles publishes the packages in dir to a stream. state is that of the stream if it was looked at before, or nil.
-func (p *program) publishFiles(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, state *repo.State, dir string, confirm bool) error {
+// addBackfill adds the flag that lets older versions come to a stream.
+func addBackfill(cmd *cobra.Command, backfill *bool) {
+	cmd.Flags().BoolVar(backfill, "backfill", false, "the packages may be older than what the stream has: they fill in its history")
+}
+
+// publishFiles publishes the packages in dir to a stream; change is the rest of what is to happen.
+func (p *program) publishFiles(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, dir string, confirm bool) error {
 	files, err := repo.ReadFiles(ctx, dir)
 	if err != nil {
 		return err
 	}
-	return p.publish(ctx, cfg, signing, b, s, repo.Change{Add: files, Base: state}, confirm)
+	change.Add = files
+	return p.publish(ctx, cfg, signing, b, s, change, confirm)
 }
 
 // publish plans a change of a stream, prints the plan and, if confirmed, executes it and verifies the result.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
 )
 
@@ -111,7 +112,7 @@ were in the stream. Serve it with pkgs serve to try it.`,
 			if err != nil {
 				return err
 			}
-			return p.publishDir(cmd, cfg, given[0], stream, out, true)
+			return p.publishDir(cmd, cfg, given[0], stream, out, repo.Change{}, true)
 		},
 	}
 	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream that the packages are for")
@@ -121,7 +122,7 @@ were in the stream. Serve it with pkgs serve to try it.`,
 
 func newPublish(p *program) *cobra.Command {
 	var stream string
-	var confirm bool
+	var backfill, confirm bool
 	cmd := &cobra.Command{
 		Use:   "publish DIR --stream NAME",
 		Short: "Publish a directory of packages to a stream",
@@ -138,16 +139,17 @@ With --confirm it publishes, and reads back what it published.`,
 			if err != nil {
 				return err
 			}
-			return p.publishDir(cmd, cfg, given[0], stream, cfg.address(cfg.Bucket), confirm)
+			return p.publishDir(cmd, cfg, given[0], stream, cfg.address(cfg.Bucket), repo.Change{Backfill: backfill}, confirm)
 		},
 	}
 	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream")
+	addBackfill(cmd, &backfill)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plan says")
 	return cmd
 }
 
 // publishDir publishes the packages in dir to the bucket at an address.
-func (p *program) publishDir(cmd *cobra.Command, cfg *config, dir, stream, address string, confirm bool) error {
+func (p *program) publishDir(cmd *cobra.Command, cfg *config, dir, stream, address string, change repo.Change, confirm bool) error {
 	target, err := cfg.stream(stream)
 	if err != nil {
 		return err
@@ -165,5 +167,5 @@ func (p *program) publishDir(cmd *cobra.Command, cfg *config, dir, stream, addre
 	if err != nil {
 		return err
 	}
-	return p.publishFiles(cmd.Context(), cfg, signing, b, target, nil, dir, confirm)
+	return p.publishFiles(cmd.Context(), cfg, signing, b, target, change, dir, confirm)
 }
