@@ -101,7 +101,7 @@ func (s *snapshot) attest(plan *Plan, files *Files) {
 // change.
 func (p *Plan) list(s *snapshot, files *Files, manifest, head bucket.Content) error {
 	write := func(name string, c bucket.Content) {
-		p.Writes = append(p.Writes, Write{Object{Name: name, Class: layout.ClassOf(name), Size: c.Size, SHA256: c.SHA256}, c})
+		p.Writes = append(p.Writes, Write{Object: Object{Name: name, Class: layout.ClassOf(name), Size: c.Size, SHA256: c.SHA256}, content: c})
 	}
 	for _, class := range []layout.Class{layout.Package, layout.Attestation, layout.Hashed} {
 		for _, o := range s.manifest.Objects {

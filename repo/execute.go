@@ -1,13 +1,13 @@
 package repo
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -90,23 +90,28 @@ type execution struct {
 	progress Progress // guarded by mu
 }
 
-// create writes the immutable objects of one class, many at a time, and the manifest after all others of its class.
+// create writes the immutable objects of one class, many at a time, and manifests one at a time after all others of their
+// class, the oldest first: what a manifest names is never newer than the manifest.
 func (run *execution) create(ctx context.Context, class layout.Class) error {
-	manifest := run.plan.Stream.Manifest(run.plan.Serial, run.plan.head.Manifest)
+	var manifests []Write
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(run.Parallel)
 	for _, w := range run.plan.Writes {
-		if w.Class == class && w.Name != manifest && !run.putBack(w.Name) {
+		switch {
+		case w.Class != class || run.putBack(w.Name):
+		case strings.HasPrefix(w.Name, run.plan.Stream.Manifests()):
+			manifests = append(manifests, w)
+		default:
 			group.Go(func() error { return run.createOne(inner, w) })
 		}
 	}
-	if err := group.Wait(); err != nil {
-		return err
+	err := group.Wait()
+	for _, w := range manifests {
+		if err == nil {
+			err = run.createOne(ctx, w)
+		}
 	}
-	if class != layout.Hashed {
-		return nil
-	}
-	return run.createOne(ctx, Write{Object{Name: manifest, Class: class}, run.content[manifest]})
+	return err
 }
 
 // putBack tells whether an object was one of those that the bucket had lost.
@@ -117,7 +122,7 @@ func (run *execution) putBack(name string) bool {
 // createOne creates an immutable object. When the store refuses it or gives no clear answer, what is there decides: the
 // same bytes are a success, whoever wrote them.
 func (run *execution) createOne(ctx context.Context, w Write) error {
-	_, err := run.put(ctx, w.Name, w.content, bucket.IfAbsent)
+	err := run.write(ctx, w)
 	if err == nil {
 		return nil
 	}
@@ -127,10 +132,19 @@ func (run *execution) createOne(ctx context.Context, w Write) error {
 		return readErr
 	case readErr != nil:
 		return err
-	case have != w.content.SHA256:
-		return &ImmutableError{Name: w.Name, Want: w.content.SHA256, Have: have}
+	case have != w.SHA256:
+		return &ImmutableError{Name: w.Name, Want: w.SHA256, Have: have}
 	}
 	return nil
+}
+
+// write creates an object from its content, or from where it is taken over.
+func (run *execution) write(ctx context.Context, w Write) error {
+	if w.origin != nil {
+		return run.take(ctx, w)
+	}
+	_, err := run.put(ctx, w.Name, w.content, bucket.IfAbsent)
+	return err
 }
 
 // digestOf finds the SHA-256 of an object, by reading it where the store does not know.
@@ -196,8 +210,11 @@ func (run *execution) isHead(ctx context.Context, head Head) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	want, err := encodeJSON(head)
-	return bytes.Equal(data, want), err
+	var now Head
+	if err := decodeJSON(data, &now); err != nil {
+		return false, err
+	}
+	return now.equal(&head), nil
 }
 
 // project brings pointers up to date with a committed head, in order. generations are those read before a moment at
@@ -260,15 +277,20 @@ func (run *execution) put(ctx context.Context, name string, content bucket.Conte
 		r, err := open()
 		return &countingReader{ReadCloser: r, run: run}, err
 	}
-	info, err := run.Bucket.Put(ctx, name, content, bucket.PutOptions{
-		ContentType:  layout.ContentType(name),
-		CacheControl: layout.ClassOf(name).Policy().CacheControl,
-		Condition:    condition,
-	})
+	info, err := run.Bucket.Put(ctx, name, content, putOptions(name, condition))
 	if err == nil {
 		run.count(1, 0)
 	}
 	return info, err
+}
+
+// putOptions are the headers of an object's class and the condition of a write.
+func putOptions(name string, condition bucket.Condition) bucket.PutOptions {
+	return bucket.PutOptions{
+		ContentType:  layout.ContentType(name),
+		CacheControl: layout.ClassOf(name).Policy().CacheControl,
+		Condition:    condition,
+	}
 }
 
 func (run *execution) count(objects int, bytes int64) {

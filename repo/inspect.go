@@ -175,17 +175,18 @@ func (i *inspector) pointers() {
 		return
 	}
 	last := i.listed[i.m.Pointers[len(i.m.Pointers)-1].Name].Modified
-	for n, p := range i.m.Pointers {
+	for n, pointer := range i.m.Pointers {
+		p, _ := pointer.in(i.head.URL)
 		info, ok := i.listed[p.Name]
 		switch {
 		case !ok:
-			i.damage(Displaced, p.Object, "is missing")
+			i.damage(Displaced, p, "is missing")
 		case info.Size != p.Size:
-			i.damage(Displaced, p.Object, "has %d bytes, and serial %d gives it %d", info.Size, i.head.Serial, p.Size)
+			i.damage(Displaced, p, "has %d bytes, and serial %d gives it %d", info.Size, i.head.Serial, p.Size)
 		case info.SHA256 != "" && info.SHA256 != p.SHA256:
-			i.damage(Displaced, p.Object, "the bucket says that its SHA-256 is %s, and serial %d gives it %s", info.SHA256, i.head.Serial, p.SHA256)
+			i.damage(Displaced, p, "the bucket says that its SHA-256 is %s, and serial %d gives it %s", info.SHA256, i.head.Serial, p.SHA256)
 		case info.Modified.After(last) || n == len(i.m.Pointers)-1:
-			i.suspects = append(i.suspects, suspect{p.Object, Displaced, fmt.Sprintf("was written on %s", info.Modified.Format(time.DateTime))})
+			i.suspects = append(i.suspects, suspect{p, Displaced, fmt.Sprintf("was written on %s", info.Modified.Format(time.DateTime))})
 		}
 	}
 }

@@ -52,6 +52,8 @@ type Plan struct {
 type Write struct {
 	Object
 	content bucket.Content
+	// origin, if it is not nil, is where the object is taken over from, instead of content.
+	origin *origin
 }
 
 // Empty tells whether executing the plan would write nothing.

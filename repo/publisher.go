@@ -110,25 +110,9 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 			return nil, err
 		}
 	}
-	plan := &Plan{
-		Stream: stream.Name, Bucket: p.Bucket.String(),
-		Serial: state.Head.Serial, From: state.Head.Serial, Time: state.Head.Time,
-		Added: []string{}, Removed: []string{}, Kept: len(state.Manifest.packages()),
-		Writes: []Write{}, base: state, head: state.Head, have: map[string]Object{},
-	}
-	for _, o := range state.Manifest.Objects {
-		plan.have[o.Name] = o
-	}
-	if err := plan.restore(change.Restore); err != nil {
+	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint)
+	if err != nil {
 		return nil, err
-	}
-	if plan.finish, err = p.unfinished(ctx, state, change.Repoint); err != nil {
-		return nil, err
-	}
-	for _, pointer := range plan.finish {
-		plan.Finish = append(plan.Finish, strings.TrimPrefix(pointer.Name, string(stream.Name)+"/"))
-		o, _ := pointer.in(state.Head.URL)
-		plan.Writes = append(plan.Writes, Write{Object: o})
 	}
 	files := change.Add
 	if files == nil {
@@ -180,6 +164,33 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	plan.Reason = cmp.Or(change.Reason, "new packages")
 	plan.withdrawn = withdraw(state.Manifest.Withdrawn, plan, change, all)
 	return plan, p.assemble(ctx, plan, &stream, after, files, change.Resign, now)
+}
+
+// begin starts a plan on top of a state with what is to be put back, and with what an earlier publication left unfinished;
+// repoint is as in Change.
+func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *State, restore Found, repoint bool) (*Plan, error) {
+	plan := &Plan{
+		Stream: stream, Bucket: p.Bucket.String(),
+		Serial: state.Head.Serial, From: state.Head.Serial, Time: state.Head.Time,
+		Added: []string{}, Removed: []string{}, Kept: len(state.Manifest.packages()),
+		Writes: []Write{}, base: state, head: state.Head, have: map[string]Object{},
+	}
+	for _, o := range state.Manifest.Objects {
+		plan.have[o.Name] = o
+	}
+	err := plan.restore(restore)
+	if err != nil {
+		return nil, err
+	}
+	if plan.finish, err = p.unfinished(ctx, state, repoint); err != nil {
+		return nil, err
+	}
+	for _, pointer := range plan.finish {
+		plan.Finish = append(plan.Finish, strings.TrimPrefix(pointer.Name, string(stream)+"/"))
+		o, _ := pointer.in(state.Head.URL)
+		plan.Writes = append(plan.Writes, Write{Object: o})
+	}
+	return plan, nil
 }
 
 // withdraw keeps the list of withdrawn packages: those that a yank or a rollback takes out come to it, and those that are

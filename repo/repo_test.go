@@ -406,9 +406,9 @@ func TestRace(t *testing.T) {
 func TestOldPublisher(t *testing.T) {
 	b := bucket.NewMemory()
 	slow, fast := publisher(t, b), publisher(t, b)
-	two := packages(t, "1.35.1", "two")
+	two := packages(t, "1.35.2", "two")
 	mustAdd(t, fast, packages(t, "1.35.0", "one"))
-	slowFiles := packages(t, "1.35.2", "three")
+	slowFiles := packages(t, "1.35.1", "three")
 
 	plan, err := slow.Plan(t.Context(), testStream(), Change{Add: slowFiles})
 	if err != nil {

@@ -86,7 +86,7 @@ func (f *Files) digestOf(name string) string {
 func reindex(ctx context.Context, b bucket.Bucket, m *Manifest) ([][]byte, error) {
 	var all [][]byte
 	for _, p := range m.Pointers {
-		if p.Copy == "" {
+		if p.Copy == "" && p.Lead == "" {
 			all = append(all, []byte(p.Data))
 		}
 	}
@@ -203,7 +203,7 @@ func (p *Plan) restore(found Found) error {
 			return fmt.Errorf("%s: what was found for it is not what serial %d names", name, p.base.Head.Serial)
 		}
 		p.Restored = append(p.Restored, strings.TrimPrefix(name, string(p.Stream)+"/"))
-		p.lost = append(p.lost, Write{o, content})
+		p.lost = append(p.lost, Write{Object: o, content: content})
 	}
 	slices.Sort(p.Restored)
 	slices.SortFunc(p.lost, func(a, b Write) int { return strings.Compare(a.Name, b.Name) })

@@ -53,7 +53,7 @@ func (s *snapshot) point(name string, data []byte) {
 // lead makes a pointer lead to a folder.
 func (s *snapshot) lead(name, folder string) {
 	s.manifest.Pointers = append(s.manifest.Pointers, Pointer{
-		Object: Object{name, layout.ClassOf(name), int64(len(folder)), digest([]byte(folder))},
+		Object: Object{Name: name, Class: layout.ClassOf(name), Size: int64(len(folder)), SHA256: digest([]byte(folder))},
 		Lead:   folder,
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,12 @@ type Head struct {
 	Before []Ref `json:"before,omitempty"`
 	// Promotion is the record of the last promotion to this bucket; nil if there was none.
 	Promotion *Ref `json:"promotion,omitempty"`
+}
+
+// equal tells whether two HEADs say the same.
+func (h *Head) equal(o *Head) bool {
+	return h.Stream == o.Stream && h.Serial == o.Serial && h.Time.Equal(o.Time) && h.Manifest == o.Manifest && h.URL == o.URL &&
+		slices.Equal(h.Before, o.Before) && (h.Promotion == nil) == (o.Promotion == nil) && (h.Promotion == nil || *h.Promotion == *o.Promotion)
 }
 
 // Ref names an immutable object of a stream's state, a manifest or the record of a promotion, which has the serial and the
@@ -133,7 +140,7 @@ func (p *Pointer) in(url string) (Object, []byte) {
 		return p.Object, []byte(p.Data)
 	}
 	line := []byte(url + "/" + p.Lead + "\n")
-	return Object{p.Name, p.Class, int64(len(line)), digest(line)}, line
+	return Object{Name: p.Name, Class: p.Class, Size: int64(len(line)), SHA256: digest(line)}, line
 }
 
 // Bounds of what is read from a bucket into memory.

@@ -13,6 +13,7 @@
 //	<stream>/rpm-snapshots/<serial>-<hash>/repodata/…
 //	.state/<stream>/HEAD
 //	.state/<stream>/manifests/<serial>-<hash>.json
+//	.state/<stream>/promotions/<serial>-<hash>.json
 //
 // Everything here is a pure function of names: no input or output, no clock. What kind of object a name stands for, its
 // [Class], decides its content type, how long a cache may keep it, and how it is written; that table is
@@ -87,9 +88,18 @@ const SnapshotToRpm = "../../rpm/"
 // Head is the object name of the stream's HEAD, whose compare-and-swap is the commit of a publication.
 func (s Stream) Head() string { return ".state/" + string(s) + "/HEAD" }
 
+// Manifests is what the object names of all manifests of the stream begin with.
+func (s Stream) Manifests() string { return ".state/" + string(s) + "/manifests/" }
+
 // Manifest is the object name of a snapshot's manifest; sha256 is the lower-case hex digest of its bytes.
 func (s Stream) Manifest(serial int64, sha256 string) string {
-	return fmt.Sprintf(".state/%s/manifests/%d-%s.json", s, serial, sha256)
+	return fmt.Sprintf("%s%d-%s.json", s.Manifests(), serial, sha256)
+}
+
+// Promotion is the object name of the record of a promotion to the bucket that it lies in; sha256 is the digest of its
+// bytes.
+func (s Stream) Promotion(serial int64, sha256 string) string {
+	return fmt.Sprintf(".state/%s/promotions/%d-%s.json", s, serial, sha256)
 }
 
 // ByHash is where apt looks for an index by its digest when Release says Acquire-By-Hash: yes, relative to the
