@@ -189,7 +189,6 @@ func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys
 		}
 	}
 	show := p.progress("publish")
-	defer show.done()
 	publisher := repo.NewPublisher(repo.Config{
 		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Validity: cfg.validity, Now: p.now, Log: p.log,
 		By: p.publisher(), ConfigDigest: cfg.digest, Progress: show.publishing,
@@ -198,6 +197,13 @@ func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys
 	if err != nil {
 		return err
 	}
+	return p.carryOut(ctx, cfg, signing, b, s, publisher, plan, show, confirm)
+}
+
+// carryOut prints a plan and, if confirmed, executes it and verifies the result. Of signing it needs the keyring.
+func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, publisher *repo.Publisher,
+	plan *repo.Plan, show *progress, confirm bool) (err error) {
+	defer show.done()
 	result := publication{Plan: plan}
 	if confirm && !plan.Empty() {
 		if p.output == "text" {

@@ -12,11 +12,10 @@ import (
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
-	"sigs.k8s.io/pkgs/repo/layout"
 )
 
 func newPromote(p *program) *cobra.Command {
-	var url, keyring string
+	var keyring string
 	var confirm bool
 	cmd := &cobra.Command{
 		Use:   "promote FROM TO [STREAM...]",
@@ -25,8 +24,8 @@ func newPromote(p *program) *cobra.Command {
 bucket TO: packages, indexes, signatures and history. What is live in TO must be an earlier publication of FROM, so that
 TO always is what FROM was. The signatures are verified with the public keys, and no private key is needed.
 
-FROM is a whole repository of its own, published with a configuration that has its bucket and url, and can be installed
-from before anything is promoted. TO is the bucket of the configuration given, or else --url says where clients find it.`,
+FROM is a whole repository of its own, published with a configuration that has its own bucket and url, and can be
+installed from before anything is promoted. TO is the bucket of the configuration given here.`,
 		Example: `  pkgs cut v1.35.1 --config staging.yaml --confirm
   pkgs promote gs://packages-staging gs://packages
   pkgs promote gs://packages-staging gs://packages core:/stable:/v1.35 --confirm`,
@@ -36,14 +35,8 @@ from before anything is promoted. TO is the bucket of the configuration given, o
 			if err != nil {
 				return err
 			}
-			if url == "" {
-				if !sameAddress(given[1], cfg.address(cfg.Bucket)) {
-					return usagef("%s is not the bucket of %s: give the address that clients find it at with --url", given[1], cfg.file)
-				}
-				url = cfg.URL
-			}
-			if url, err = publicURL(url); err != nil {
-				return usagef("--url: %w", err)
+			if !sameAddress(given[1], cfg.address(cfg.Bucket)) {
+				return usagef("%s is not the bucket of %s: name the configuration that production is published with", given[1], cfg.file)
 			}
 			trusted, err := p.trusted(cfg, keyring)
 			if err != nil {
@@ -59,14 +52,13 @@ from before anything is promoted. TO is the bucket of the configuration given, o
 			}
 			names := given[2:]
 			if len(names) == 0 {
-				if names, err = p.streamsIn(cmd.Context(), cfg, from); err != nil {
+				if names, err = cfg.published(cmd.Context(), from); err != nil {
 					return err
 				}
 			}
-			return p.promote(cmd.Context(), cfg, from, to, url, trusted, names, confirm)
+			return p.promote(cmd.Context(), cfg, from, to, trusted, names, confirm)
 		},
 	}
-	cmd.Flags().StringVar(&url, "url", "", "public `address` of TO, if it is not the configuration's bucket")
 	cmd.Flags().StringVar(&keyring, "keyring", "", "`file` of the public keys to trust instead of the configuration's")
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "promote what the plan says")
 	return cmd
@@ -88,21 +80,20 @@ func sameAddress(a, b string) bool {
 }
 
 // promote promotes streams one after the other. What goes wrong with one does not keep the others back.
-func (p *program) promote(ctx context.Context, cfg *config, from, to bucket.Bucket, url string, trusted *keys.Keyring, names []string, confirm bool) error {
-	show := p.progress("promote")
-	defer show.done()
-	publisher := repo.NewPublisher(repo.Config{
-		Bucket: to, URL: url, Keyring: trusted, Now: p.now, Log: p.log, By: p.publisher(), ConfigDigest: cfg.digest, Progress: show.publishing,
-	})
+func (p *program) promote(ctx context.Context, cfg *config, from, to bucket.Bucket, trusted *keys.Keyring, names []string, confirm bool) error {
 	var problems []error
 	for _, name := range names {
 		target, err := cfg.stream(name)
 		if err != nil {
 			return err
 		}
+		show := p.progress("promote")
+		publisher := repo.NewPublisher(repo.Config{
+			Bucket: to, URL: cfg.URL, Keyring: trusted, Now: p.now, Log: p.log, By: p.publisher(), ConfigDigest: cfg.digest, Progress: show.publishing,
+		})
 		plan, err := publisher.Promote(ctx, from, cfg.repoStream(target))
 		if err == nil {
-			err = p.execute(ctx, publisher, plan, confirm, "promote")
+			err = p.carryOut(ctx, cfg, &signingKeys{keyring: trusted}, to, target, publisher, plan, show, confirm)
 		}
 		problems = append(problems, err)
 	}
