@@ -133,7 +133,11 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		if err != nil {
 			return nil, err
 		}
-		if after, err = live(ctx, p.Bucket, &State{Head: state.Head, Manifest: *earlier, Generation: state.Generation}, p.Keyring, now); err != nil {
+		after, err = live(ctx, p.Bucket, &State{Head: state.Head, Manifest: *earlier, Generation: state.Generation}, p.Keyring, now)
+		if errors.Is(err, bucket.ErrNotExist) {
+			return nil, fmt.Errorf("the index of serial %d is not in the bucket: only that of the last %d publications is kept for long, and one that was promoted together with a later one never came here: choose another serial: %w", change.To, Retained, err)
+		}
+		if err != nil {
 			return nil, err
 		}
 		if err := p.stillThere(ctx, plan, earlier.Objects); err != nil {
