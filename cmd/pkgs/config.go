@@ -40,6 +40,8 @@ type config struct {
 	// Companions tell which version of a package goes with which minor: versions by ranges of the minor's first version.
 	// A {minor} in a version stands for the minor.
 	Companions map[string]map[string]string `yaml:"companions"`
+	// Index is for pkgs index in place.
+	Index indexConfig `yaml:"index"`
 
 	file, digest string // digest is the SHA-256 of the file
 	validity     time.Duration

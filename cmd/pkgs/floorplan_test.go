@@ -17,7 +17,9 @@ var floors = []string{
 	"cmd/pkgs",
 	"repo",
 	"repo/verify",
+	"repo/dir", // a directory is a repository without streams, buckets or gates
 	"repo/apt", "repo/yum", "repo/site",
+	"repo/packed", // how indexes are compressed, which is nothing to their formats
 	"build",
 	"build/deb", "build/rpm",
 	"build/payload",
@@ -54,6 +56,9 @@ var walls = map[string][]string{
 	"build/strict":           {"repo/bucket", "repo/layout", "sign", "keys"},
 	// Signatures are made and checked the same way wherever the key is kept.
 	"sign": {"keys/store"},
+	// A directory in place knows no buckets.
+	"repo/dir":    {"repo/bucket", "build"},
+	"repo/packed": {"repo/bucket", "repo/layout", "sign", "keys"},
 	// The formats are functions from packages to files, and siblings that do not know each other.
 	"repo/apt":  {"repo/yum", "repo/site", "repo/bucket", "sign", "keys", "build"},
 	"repo/yum":  {"repo/apt", "repo/site", "repo/bucket", "sign", "keys", "build"},

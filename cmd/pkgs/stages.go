@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -85,38 +84,6 @@ working directory, home and caches, and it is an error if a byte differs.`,
 	cmd.Flags().BoolVar(&unsigned, "unsigned", false, "do not sign the rpms")
 	cmd.Flags().StringVar(&cache, "cache", "", "`directory` for downloads and compressed blocks instead of the configuration's")
 	cmd.Flags().BoolVar(&check, "check", false, "build twice in different surroundings and compare")
-	return cmd
-}
-
-func newIndex(p *program) *cobra.Command {
-	var stream, out string
-	cmd := &cobra.Command{
-		Use:   "index DIR --stream NAME --out BUCKET",
-		Short: "Make a signed repository of a directory of packages, without publishing it",
-		Long: `Index reads every package file below DIR back, checks that together they make a complete stream, and writes
-the stream with its signed apt and yum indexes to a directory of its own: what users would get if nothing else
-were in the stream. Serve it with pkgs serve to try it.`,
-		Example: `  pkgs index packages --stream core:/stable:/v1.35 --out try
-  pkgs serve try`,
-		Args: args(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, given []string) error {
-			if stream == "" || out == "" {
-				return usagef("--stream and --out are needed: see %s --help", cmd.CommandPath())
-			}
-			if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 {
-				return usagef("%s is not empty: name a new directory for the repository", out)
-			} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-			cfg, err := readConfig(p.configFile)
-			if err != nil {
-				return err
-			}
-			return p.publishDir(cmd, cfg, given[0], stream, out, repo.Change{}, true)
-		},
-	}
-	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream that the packages are for")
-	cmd.Flags().StringVar(&out, "out", "", "`directory` for the repository, new or empty")
 	return cmd
 }
 

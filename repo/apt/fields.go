@@ -33,7 +33,7 @@ type grammar struct {
 }
 
 // grammars are those of the forms that a pattern can tell.
-var grammars = map[form]grammar{
+var grammars = [2]map[form]grammar{{
 	packageName:  {regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}$`), "two or more small letters, digits and + - ."},
 	source:       {regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}( \([0-9][A-Za-z0-9.+~:-]*\))?$`), "name or name (version)"},
 	architecture: {regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`), "small letters, digits and -"},
@@ -41,7 +41,14 @@ var grammars = map[form]grammar{
 	digits:       {regexp.MustCompile(`^[0-9]{1,15}$`), "a number"},
 	yesNo:        {regexp.MustCompile(`^(yes|no)$`), "yes or no"},
 	multiArch:    {regexp.MustCompile(`^(no|same|foreign|allowed)$`), "no, same, foreign or allowed"},
-}
+}, {
+	packageName:  {regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,127}$`), "letters, digits and + . _ -"},
+	source:       {regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,127} ?(\([0-9A-Za-z.+~:-]+\))?$`), "name or name (version)"},
+	architecture: {regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`), "small letters, digits and -"},
+	digits:       {regexp.MustCompile(`^[0-9]{1,15}$`), "a number"},
+	yesNo:        {regexp.MustCompile(`^(yes|no)$`), "yes or no"},
+	multiArch:    {regexp.MustCompile(`^(no|same|foreign|allowed)$`), "no, same, foreign or allowed"},
+}}
 
 // formOf tells what the field called name must look like. A field that this package does not know may say anything:
 // apt and dpkg do not look at it.
@@ -77,7 +84,7 @@ func formOf(name string) form {
 }
 
 // checkField tells whether a field of a package's control file may stand in an index.
-func checkField(f field) error {
+func (g Grammar) checkField(f field) error {
 	kind := formOf(f.name)
 	switch kind {
 	case free:
@@ -87,7 +94,7 @@ func checkField(f field) error {
 	case dpkgOnly:
 		return fmt.Errorf("field %s: it belongs to dpkg's database, not to a package", f.name)
 	case relations:
-		if err := checkRelations(f.name, f.value); err != nil {
+		if err := g.checkRelations(f.name, f.value); err != nil {
 			return fmt.Errorf("field %s: %w", f.name, err)
 		}
 		return nil
@@ -96,35 +103,39 @@ func checkField(f field) error {
 		return fmt.Errorf("field %s: expected one line", f.name)
 	}
 	if kind == versionText {
-		if err := checkVersion(f.value); err != nil {
+		if err := g.checkVersion(f.value); err != nil {
 			return fmt.Errorf("field %s: %w", f.name, err)
 		}
 	}
-	if g, ok := grammars[kind]; ok && !g.MatchString(f.value) {
-		return fmt.Errorf("field %s: %q: expected %s", f.name, shorten(f.value), g.words)
+	if want, ok := grammars[g][kind]; ok && !want.MatchString(f.value) {
+		return fmt.Errorf("field %s: %q: expected %s", f.name, shorten(f.value), want.words)
 	}
 	return nil
 }
 
-// checkControl tells whether the fields of a control file describe a package: each is well formed and the five that
-// Debian Policy 5.3 demands of every package are there.
-func checkControl(fields []field) error {
+// checkControl tells whether the fields of a control file describe a package: each is well formed and those that every
+// package must have are there: the five of Debian Policy 5.3, or the three without which apt can do nothing.
+func (g Grammar) checkControl(fields []field) error {
 	if len(fields) == 0 {
 		return errors.New("no fields")
 	}
 	values := make(map[string]string, len(fields))
 	for _, f := range fields {
-		if err := checkField(f); err != nil {
+		if err := g.checkField(f); err != nil {
 			return err
 		}
 		values[f.name] = f.value
 	}
-	for _, name := range []string{"Package", "Version", "Architecture", "Maintainer", "Description"} {
+	needed := []string{"Package", "Version", "Architecture", "Maintainer", "Description"}
+	if g == Foreign {
+		needed = needed[:3]
+	}
+	for _, name := range needed {
 		if values[name] == "" {
 			return fmt.Errorf("field %s is missing", name)
 		}
 	}
-	if strings.HasPrefix(values["Description"], "\n") {
+	if g == Strict && strings.HasPrefix(values["Description"], "\n") {
 		return errors.New("field Description: its first line is empty, expected a synopsis")
 	}
 	switch a := values["Architecture"]; {

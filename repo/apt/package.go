@@ -25,6 +25,8 @@ type Package struct {
 	// package is configured. Provides is the field of that name. Both are empty where there are none; ParseRelations
 	// takes them apart.
 	Depends, Provides string
+	// Section is the field of that name, empty where there is none.
+	Section string
 	// Stanza is the package's paragraph of a Packages file, without the empty line that ends it there.
 	Stanza []byte
 }
@@ -33,8 +35,13 @@ type Package struct {
 // repository's root. The error, an *Error with that name, says why a file is not fit to be in an index. Reading takes
 // at most some 64 MiB of memory, whatever the file claims; see the package comment for what is accepted.
 func ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err error) {
+	return Strict.ReadPackage(r, size, filename)
+}
+
+// ReadPackage is the function ReadPackage with this grammar.
+func (g Grammar) ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err error) {
 	defer refuse(filename, &err)
-	if err := checkFilename(filename); err != nil {
+	if err := g.checkFilename(filename); err != nil {
 		return nil, err
 	}
 	whole, err := openFile(r, size)
@@ -49,9 +56,9 @@ func ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.control.name, err)
 	}
-	fields, err := parseParagraph(control)
+	fields, err := g.parseParagraph(control)
 	if err == nil {
-		err = checkControl(fields)
+		err = g.checkControl(fields)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("control: %w", err)
@@ -83,6 +90,8 @@ func newPackage(fields []field, stanza []byte) *Package {
 			depends = append(depends, f.value) // the stanza's order puts Pre-Depends first
 		case "Provides":
 			p.Provides = f.value
+		case "Section":
+			p.Section = f.value
 		case "Filename":
 			p.Filename = f.value
 		case "Size":
@@ -97,8 +106,8 @@ func newPackage(fields []field, stanza []byte) *Package {
 
 // parseStanza is the inverse of what ReadPackage makes of fields: it accepts the stanzas that writeStanza writes of an
 // accepted package, to the byte.
-func parseStanza(stanza []byte) (*Package, error) {
-	fields, err := parseParagraph(stanza)
+func (g Grammar) parseStanza(stanza []byte) (*Package, error) {
+	fields, err := g.parseParagraph(stanza)
 	if err != nil {
 		return nil, err
 	}
@@ -116,10 +125,10 @@ func parseStanza(stanza []byte) (*Package, error) {
 			control = append(control, f)
 		}
 	}
-	if err := checkControl(control); err != nil {
+	if err := g.checkControl(control); err != nil {
 		return nil, err
 	}
-	if err := checkFilename(filename); err != nil {
+	if err := g.checkFilename(filename); err != nil {
 		return nil, fmt.Errorf("field Filename: %w", err)
 	}
 	if !sizeForm.MatchString(size) {
@@ -135,15 +144,18 @@ func parseStanza(stanza []byte) (*Package, error) {
 }
 
 var (
-	filenameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~_:=,@/-]*\.deb$`)
-	sizeForm     = regexp.MustCompile(`^[1-9][0-9]{0,17}$`)
-	digestForm   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	filenameForm = [2]*regexp.Regexp{
+		regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~_:=,@/-]*\.deb$`),
+		regexp.MustCompile(`^[A-Za-z0-9._+~][A-Za-z0-9.+~_:=,@%^/-]*\.deb$`), // % for the %3a of an epoch
+	}
+	sizeForm   = regexp.MustCompile(`^[1-9][0-9]{0,17}$`)
+	digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 // checkFilename tells whether a name may be that of a package in an index: a clean relative path, of characters that
 // mean nothing to a shell or in a URL.
-func checkFilename(name string) error {
-	if !filenameForm.MatchString(name) || path.Clean(name) != name || len(name) > 512 {
+func (g Grammar) checkFilename(name string) error {
+	if !filenameForm[g].MatchString(name) || path.Clean(name) != name || strings.HasPrefix(name, "../") || len(name) > 512 {
 		return fmt.Errorf("file name %q is not fit for an index: expected a relative path without . and .. that ends in "+
 			".deb, of letters, digits and . + ~ _ : = , @ -", shorten(name))
 	}

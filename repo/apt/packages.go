@@ -46,7 +46,7 @@ func writePackages(packages []*Package) ([]byte, error) {
 	}
 	data := make([]byte, 0, size)
 	for _, p := range packages {
-		back, err := parseStanza(p.Stanza)
+		back, err := Strict.parseStanza(p.Stanza)
 		if err != nil {
 			return nil, &Error{p.Filename, fmt.Errorf("stanza: %w", err)}
 		}
@@ -67,6 +67,11 @@ func same(a, b *Package) bool {
 // was given. The stanzas point into data, which must not change. The error names the line where the file is not what
 // Index writes.
 func ParsePackages(data []byte) (packages []*Package, err error) {
+	return Strict.ParsePackages(data)
+}
+
+// ParsePackages is the function ParsePackages with this grammar.
+func (g Grammar) ParsePackages(data []byte) (packages []*Package, err error) {
 	defer refuse("Packages", &err)
 	for line, rest := 1, data; len(rest) > 0; {
 		end := bytes.Index(rest, []byte("\n\n"))
@@ -75,7 +80,7 @@ func ParsePackages(data []byte) (packages []*Package, err error) {
 		}
 		stanza := rest[: end+1 : end+1]
 		rest = rest[end+2:]
-		p, err := parseStanza(stanza)
+		p, err := g.parseStanza(stanza)
 		if err != nil {
 			return nil, fmt.Errorf("stanza at line %d: %w", line, err)
 		}

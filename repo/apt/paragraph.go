@@ -20,7 +20,7 @@ const (
 
 // parseParagraph reads one paragraph as dpkg would, but strictly. Names come out in the capitals that dpkg gives them,
 // values without white space around, and fields without a value not at all.
-func parseParagraph(data []byte) ([]field, error) {
+func (g Grammar) parseParagraph(data []byte) ([]field, error) {
 	if len(data) > maxControl {
 		return nil, fmt.Errorf("control file is larger than %d bytes", maxControl)
 	}
@@ -49,7 +49,7 @@ func parseParagraph(data []byte) ([]field, error) {
 			continue
 		}
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !isFieldName(name) {
+		if !ok || !g.isFieldName(name) {
 			return nil, fmt.Errorf("line %d: %q is not a field: expected \"Name: value\"", n, shorten(line))
 		}
 		name = capitals(name)
@@ -98,8 +98,12 @@ func badRune(r rune, size int) string {
 }
 
 // isFieldName tells whether s may name a field: words of letters and digits, joined by hyphens, beginning with a letter.
-// Debian Policy 5.1 allows more, but dpkg drops some of it.
-func isFieldName(s string) bool {
+// Debian Policy 5.1 allows all of ASCII that can be seen, but the colon, and no # or - in front; dpkg drops some of it.
+func (g Grammar) isFieldName(s string) bool {
+	if g == Foreign {
+		seen := strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+		return seen && s != "" && s[0] != '#' && s[0] != '-' && len(s) <= 64
+	}
 	before := byte('-')
 	for i, c := range []byte(s) {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'

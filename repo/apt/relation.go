@@ -38,12 +38,21 @@ const maxRelations = 4096
 
 // relationForm is an alternative of Debian Policy 7.1 as binary packages may have it: no restrictions to architectures
 // or build profiles, which belong into source packages and make apt refuse the whole index.
-var relationForm = regexp.MustCompile(
-	`^([a-z0-9][a-z0-9+.-]+)(?::([a-z0-9][a-z0-9-]*))?(?:[ \t\n]*\([ \t\n]*(<<|<=|=|>=|>>)[ \t\n]*([^ \t\n()]+)[ \t\n]*\))?$`)
+//
+// The second is what foreign packages have besides: names of other letters, and the operators < and >, which mean <= and
+// >= to dpkg.
+var relationForm = [2]*regexp.Regexp{
+	regexp.MustCompile(`^([a-z0-9][a-z0-9+.-]+)(?::([a-z0-9][a-z0-9-]*))?` +
+		`(?:[ \t\n]*\([ \t\n]*(<<|<=|=|>=|>>)[ \t\n]*([^ \t\n()]+)[ \t\n]*\))?$`),
+	regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9+._-]*)(?::([a-z0-9][a-z0-9-]*))?` +
+		`(?:[ \t\n]*\([ \t\n]*(<<|<=|<|=|>=|>>|>)[ \t\n]*([^ \t\n()]+)[ \t\n]*\))?$`),
+}
 
 // ParseRelations takes a relationship field of a binary package apart, such as Depends or Provides. The empty field has
 // no relations.
-func ParseRelations(field string) ([]Relation, error) {
+func ParseRelations(field string) ([]Relation, error) { return Strict.parseRelations(field) }
+
+func (g Grammar) parseRelations(field string) ([]Relation, error) {
 	if field == "" {
 		return nil, nil
 	}
@@ -53,7 +62,7 @@ func ParseRelations(field string) ([]Relation, error) {
 	for _, part := range parts {
 		var r Relation
 		for _, text := range strings.Split(part, "|") {
-			a, err := parseAlternative(strings.Trim(text, " \t\n"))
+			a, err := g.parseAlternative(strings.Trim(text, " \t\n"))
 			if err != nil {
 				return nil, err
 			}
@@ -67,14 +76,14 @@ func ParseRelations(field string) ([]Relation, error) {
 	return relations, nil
 }
 
-func parseAlternative(text string) (Alternative, error) {
-	m := relationForm.FindStringSubmatch(text)
+func (g Grammar) parseAlternative(text string) (Alternative, error) {
+	m := relationForm[g].FindStringSubmatch(text)
 	if m == nil {
 		return Alternative{}, fmt.Errorf("%q is not a relation to a package: expected name or name (>= version)",
 			shorten(text))
 	}
 	if m[4] != "" {
-		if err := checkVersion(m[4]); err != nil {
+		if err := g.checkVersion(m[4]); err != nil {
 			return Alternative{}, err
 		}
 	}
@@ -83,8 +92,8 @@ func parseAlternative(text string) (Alternative, error) {
 
 // checkRelations tells whether the value of the relationship field called name is well formed. Only a package's own
 // wishes may offer a choice, and what it provides or was built with is one version exactly.
-func checkRelations(name, value string) error {
-	relations, err := ParseRelations(value)
+func (g Grammar) checkRelations(name, value string) error {
+	relations, err := g.parseRelations(value)
 	if err != nil {
 		return err
 	}

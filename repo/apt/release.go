@@ -2,9 +2,11 @@ package apt
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -18,8 +20,15 @@ type Config struct {
 	// Origin and Label must stay what they are for as long as the repository exists: apt asks before it accepts others.
 	// Suite and Codename have no spaces. Description is for people.
 	Origin, Label, Suite, Codename, Description string
+	// Version is that of a release of a distribution. Others have none.
+	Version string
+	// NotAutomatic keeps apt from installing anything from here unless it is told to, and ButAutomaticUpgrades has it
+	// keep up to date what was installed from here.
+	NotAutomatic, ButAutomaticUpgrades bool
 	// Architectures are Debian's names of those that the repository is for, in any order.
 	Architectures []string
+	// Components are the parts of a repository below dists/. A flat repository has none.
+	Components []string
 	// Date is when the index was made. Fractions of a second are cut off.
 	Date time.Time
 	// ValidUntil is when clients stop to accept the index; zero is never.
@@ -60,17 +69,22 @@ func (cfg Config) check() error {
 			return fmt.Errorf("field %s: %q: expected one line without spaces around it", f.name, shorten(f.value))
 		}
 	}
-	for _, f := range []field{{"Suite", cfg.Suite}, {"Codename", cfg.Codename}} {
+	for _, f := range []field{{"Suite", cfg.Suite}, {"Codename", cfg.Codename}, {"Version", cfg.Version}} {
 		if f.value != "" && !suiteForm.MatchString(f.value) {
 			return fmt.Errorf("field %s: %q: expected one word of letters, digits and + . : / ~ _ -", f.name, shorten(f.value))
 		}
 	}
 	seen := make(map[string]bool)
 	for _, a := range cfg.Architectures {
-		if !grammars[architecture].MatchString(a) || seen[a] {
+		if !grammars[Strict][architecture].MatchString(a) || seen[a] {
 			return fmt.Errorf("field Architectures: %q is no architecture, or there twice", shorten(a))
 		}
 		seen[a] = true
+	}
+	for i, c := range cfg.Components {
+		if !suiteForm.MatchString(c) || slices.Contains(cfg.Components[:i], c) {
+			return fmt.Errorf("field Components: %q is no component, or there twice", shorten(c))
+		}
 	}
 	for _, t := range []time.Time{cfg.Date, cfg.ValidUntil} {
 		if y := t.UTC().Year(); !t.IsZero() && (y < 1970 || y > 9999) {
@@ -78,6 +92,8 @@ func (cfg Config) check() error {
 		}
 	}
 	switch {
+	case cfg.ButAutomaticUpgrades && !cfg.NotAutomatic:
+		return errors.New("field ButAutomaticUpgrades: says nothing without NotAutomatic")
 	case cfg.Date.IsZero():
 		return errors.New("field Date: not given")
 	case !cfg.ValidUntil.IsZero() && !cfg.ValidUntil.After(cfg.Date):
@@ -109,11 +125,15 @@ func (cfg Config) release(indexes []IndexFile) []byte {
 		{"Origin", cfg.Origin},
 		{"Label", cfg.Label},
 		{"Suite", cfg.Suite},
+		{"Version", cfg.Version},
 		{"Codename", cfg.Codename},
 		{"Date", formatDate(cfg.Date)},
 		{"Valid-Until", formatDate(cfg.ValidUntil)},
+		{"NotAutomatic", yes(cfg.NotAutomatic)},
+		{"ButAutomaticUpgrades", yes(cfg.ButAutomaticUpgrades)},
 		{"Acquire-By-Hash", "yes"},
 		{"Architectures", strings.Join(architectures, " ")},
+		{"Components", strings.Join(cfg.Components, " ")},
 		{"Description", cfg.Description},
 	} {
 		if f.value != "" {
@@ -125,6 +145,24 @@ func (cfg Config) release(indexes []IndexFile) []byte {
 		fmt.Fprintf(&b, " %s %d %s\n", i.SHA256, i.Size, i.Path)
 	}
 	return b.Bytes()
+}
+
+// WriteRelease writes the Release file of a repository with these indexes, whose paths are relative to the folder that
+// the file is in. They are listed in the order of their paths.
+func (cfg Config) WriteRelease(indexes []IndexFile) ([]byte, error) {
+	if err := cfg.check(); err != nil {
+		return nil, &Error{layout.Release, err}
+	}
+	indexes = slices.SortedFunc(slices.Values(indexes), func(a, b IndexFile) int { return cmp.Compare(a.Path, b.Path) })
+	return cfg.release(indexes), nil
+}
+
+// yes is the value of a field that is only there when it says yes.
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
 }
 
 func formatDate(t time.Time) string {
@@ -144,7 +182,7 @@ func ParseRelease(data []byte) (release *Release, err error) {
 	if len(data) > maxRelease {
 		return nil, fmt.Errorf("larger than %d bytes", maxRelease)
 	}
-	fields, err := parseParagraph(data)
+	fields, err := Strict.parseParagraph(data)
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +213,14 @@ func (r *Release) set(f field) (err error) {
 		r.Codename = f.value
 	case "Description":
 		r.Description = f.value
+	case "Version":
+		r.Version = f.value
+	case "NotAutomatic":
+		r.NotAutomatic = true // its one value is checked when the whole is compared
+	case "ButAutomaticUpgrades":
+		r.ButAutomaticUpgrades = true
+	case "Components":
+		r.Components = strings.Split(f.value, " ")
 	case "Architectures":
 		r.Architectures = strings.Split(f.value, " ")
 	case "Date":
@@ -184,7 +230,7 @@ func (r *Release) set(f field) (err error) {
 		r.ValidUntil, err = time.Parse(dateForm, f.value)
 		r.ValidUntil = r.ValidUntil.UTC()
 	case "Acquire-By-Hash":
-		// its one value is checked when the whole is compared
+		// likewise
 	case "SHA256":
 		r.Indexes, err = parseIndexFiles(f.value)
 	default:

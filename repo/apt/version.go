@@ -11,12 +11,15 @@ import (
 
 // versionForm is the grammar of Debian Policy 5.6.12, without the colons that it allows in the upstream version when
 // there is an epoch: no package needs them and few programs expect them.
-var versionForm = regexp.MustCompile(`^(?:([0-9]{1,10}):)?[0-9][A-Za-z0-9.+~-]*$`)
+var versionForm = [2]*regexp.Regexp{
+	regexp.MustCompile(`^(?:([0-9]{1,10}):)?[0-9][A-Za-z0-9.+~-]*$`),
+	regexp.MustCompile(`^(?:([0-9]{1,10}):[0-9][A-Za-z0-9.+~:-]*|[0-9][A-Za-z0-9.+~-]*)$`),
+}
 
 // checkVersion tells whether dpkg and every apt take v as a version. dpkg holds epochs in an int and refuses an empty
 // revision.
-func checkVersion(v string) error {
-	m := versionForm.FindStringSubmatch(v)
+func (g Grammar) checkVersion(v string) error {
+	m := versionForm[g].FindStringSubmatch(v)
 	if m == nil || len(v) > 256 || strings.HasSuffix(v, "-") {
 		return fmt.Errorf("%q is not a version: expected [epoch:]upstream[-revision], beginning with a digit, "+
 			"of letters, digits and . + ~ -", shorten(v))

@@ -59,6 +59,21 @@ type index struct {
 	of                func(*Package) []byte
 }
 
+// Frames are what stands before and behind the packages in the three indexes primary, filelists and other of count
+// packages, for those who write indexes of packages that they do not hold in memory.
+func Frames(count int) [3]Frame {
+	var f [3]Frame
+	for i, index := range indexes() {
+		f[i] = Frame{index.kind, index.opening(count), index.close}
+	}
+	return f
+}
+
+// Frame is the text around the packages of the index called Kind.
+type Frame struct{ Kind, Open, Close string }
+
+func (i index) opening(count int) string { return fmt.Sprintf("%s%s%d\">\n", xmlStart, i.open, count) }
+
 const xmlStart = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 
 // indexes are the three in the order of repomd.xml.
@@ -155,7 +170,7 @@ func (i index) write(packages []*Package, cfg Config) ([]byte, IndexFile, error)
 	if i.kind == "primary" {
 		prefix = cfg.HrefPrefix
 	}
-	fmt.Fprintf(size, "%s%s%d\">\n", xmlStart, i.open, len(packages))
+	io.WriteString(size, i.opening(len(packages)))
 	for _, p := range packages {
 		before, after := i.of(p), []byte(nil)
 		if prefix != "" {
@@ -270,8 +285,7 @@ func ParseIndex(hrefPrefix string, primary, filelists, other []byte) (packages [
 func (i index) split(data []byte) ([][]byte, error) {
 	const end = "</package>\n"
 	count := bytes.Count(data, []byte(end))
-	start := fmt.Sprintf("%s%s%d\">\n", xmlStart, i.open, count)
-	rest, ok := bytes.CutPrefix(data, []byte(start))
+	rest, ok := bytes.CutPrefix(data, []byte(i.opening(count)))
 	if !ok {
 		return nil, fmt.Errorf("%w: its beginning is another, or its number of packages is not %d", errForm, count)
 	}

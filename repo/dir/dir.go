@@ -1,0 +1,255 @@
+// Package dir makes an apt repository, a yum repository or both of a directory of packages, in place: it leaves the
+// packages where they are and writes the indexes beside them, as createrepo_c, apt-ftparchive and dpkg-scanpackages do.
+// The packages may be anybody's.
+//
+// # What is written
+//
+// Flat, for a line "deb [signed-by=…] https://host/dir/ ./" or "baseurl=https://host/dir/":
+//
+//	Packages Packages.gz …            and Contents-<arch>.gz where it was asked for
+//	by-hash/SHA256/<digest>           each of them again
+//	Release InRelease Release.gpg     the last two, and Release.key, where there is a key
+//	repodata/<sha256>-primary.xml.gz  and filelists, other, updateinfo
+//	repodata/repomd.xml               and repomd.xml.asc and repomd.xml.key where there is a key
+//
+// Dists, for "deb https://host/dir/ <suite> <component>": packages lie below pool/, and the same files of apt below
+// dists/<suite>/, with an index for each architecture at <component>/binary-<arch>/Packages. Packages of all
+// architectures are in each of them. Where there are several components, those of one lie below pool/<component>/.
+//
+// # How
+//
+// All packages are read, as many at a time as there are processors, before anything is written. Of each there remains a
+// record: what the indexes say of it. Records go to a file without a name, since those of a hundred thousand packages are
+// many times larger than memory may be; only what they are sorted by is held. The indexes are then written in one pass
+// over the records (see package packed) to files in .pkgs/new, and moved to their names at last: what has a digest in its
+// name first, the files in which clients begin last. So at every moment a client of the hashed names finds one state or
+// the other whole. Indexes that neither the new state nor the one before names are removed. A lock on the directory itself
+// keeps two runs apart.
+//
+// # State
+//
+// With Update the records are kept, in .pkgs/deb and .pkgs/rpm, together with the size and the modification time of each
+// file, and a package that has both still is not read again. A record that does not fit its file any more is made anew; a
+// state that is damaged is of no use and is made anew as a whole. The result is the same to the byte as without it. A file
+// that was changed less than two seconds before it was read is read again the next time, since its time may not tell of a
+// second change.
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/pkgs/keys"
+	"sigs.k8s.io/pkgs/repo/apt"
+	"sigs.k8s.io/pkgs/repo/packed"
+	"sigs.k8s.io/pkgs/repo/yum"
+	"sigs.k8s.io/pkgs/sign"
+)
+
+// Config says what to make of a directory.
+type Config struct {
+	// Deb and Rpm say which repositories to make. Neither is: of the formats that there are packages of.
+	Deb, Rpm bool
+	// Update keeps records and uses those that are there.
+	Update bool
+	// SkipInvalid leaves out packages that are not fit to be indexed, instead of making nothing at all.
+	SkipInvalid bool
+	// Compress are the compressions of the apt indexes, which are also there without any. Of the yum indexes there is one
+	// file each, in the first of them. Empty is gzip.
+	Compress []packed.Compression
+	// Contents adds what each deb installs, as apt-file reads it. It has to unpack all of them.
+	Contents bool
+
+	// Release holds the fields of the apt repository's Release. Its architectures are added to those that there are
+	// packages for. Date is the time of both repositories, and of their signatures.
+	Release apt.Config
+	// Dists chooses the layout with dists/ and pool/; Suite or Codename of Release names the folder then, and Components
+	// is main if it is empty.
+	Dists bool
+
+	// Tags and Advisories are for the yum repository.
+	Tags       yum.Tags
+	Advisories []Advisory
+
+	// Signer signs the indexes, unless it is nil; Keyring is the key file that goes with them.
+	Signer  *sign.Signer
+	Keyring *keys.Keyring
+
+	// Progress is called after each package that was read, never by two goroutines at a time; bytes are those read so far.
+	Progress func(done, total int, bytes int64)
+	Log      *slog.Logger
+}
+
+// Result says what was done.
+type Result struct {
+	// Debs and Rpms are how many packages are in the indexes. Read are those that were read, the others had a record.
+	Debs int `json:"debs"`
+	Rpms int `json:"rpms"`
+	Read int `json:"read"`
+	// Refused says why packages are not in the indexes.
+	Refused []string `json:"refused,omitempty"`
+	// Anew says what of the state was damaged or did not fit, and was made anew.
+	Anew []string `json:"anew,omitempty"`
+	// Written and Removed are the files that changed, relative to the directory.
+	Written []string `json:"written"`
+	Removed []string `json:"removed,omitempty"`
+}
+
+// RefusedError says why nothing was written: each line is about one package.
+type RefusedError struct{ Problems []string }
+
+func (e *RefusedError) Error() string {
+	const most = 20
+	lines := e.Problems[:min(len(e.Problems), most)]
+	text := strings.Join(lines, "\n  ")
+	if more := len(e.Problems) - len(lines); more > 0 {
+		text += fmt.Sprintf("\n  and %d more", more)
+	}
+	return fmt.Sprintf("%d packages are not fit for an index, and nothing was written:\n  %s", len(e.Problems), text)
+}
+
+// run is one call of Index.
+type run struct {
+	Config
+	root   string
+	pool   *packed.Pool
+	result Result
+	// draft is what will be written; scanned the time of the file system at the beginning.
+	draft   *draft
+	scanned time.Time
+	// forget is set when the state has proved to be damaged.
+	forget bool
+}
+
+// errState is the error of a record that cannot be read.
+var errState = errors.New("the state is damaged")
+
+// Index indexes the directory called root. When it returns an error, and when ctx ends, the indexes are as they were,
+// unless the file system failed in the moment in which they were moved to their names.
+func Index(ctx context.Context, root string, cfg Config) (*Result, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if len(cfg.Compress) == 0 {
+		cfg.Compress = []packed.Compression{packed.Gzip}
+	}
+	if cfg.Dists && len(cfg.Release.Components) == 0 {
+		cfg.Release.Components = []string{"main"}
+	}
+	if cfg.Dists && suite(cfg.Release) == "" {
+		return nil, errors.New("a repository below dists/ needs the name of a suite or a codename")
+	}
+	r := &run{Config: cfg, root: root, pool: packed.NewPool()}
+	unlock, err := lock(root)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	err = r.index(ctx)
+	if errors.Is(err, errState) {
+		r.anew(err)
+		r.result, r.forget = Result{Anew: r.result.Anew}, true
+		err = r.index(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &r.result, nil
+}
+
+// anew notes that something of the state cannot be used.
+func (r *run) anew(why error) {
+	r.result.Anew = append(r.result.Anew, why.Error())
+	r.Log.Info("made anew", "reason", why)
+}
+
+func (r *run) index(ctx context.Context) (err error) {
+	if r.draft, err = newDraft(r.root); err != nil {
+		return err
+	}
+	defer r.draft.remove()
+	if r.scanned, err = r.draft.now(); err != nil {
+		return err
+	}
+	debs, rpms, err := r.walk(ctx)
+	if err != nil {
+		return err
+	}
+	wantDeb, wantRpm := r.Deb, r.Rpm
+	if !wantDeb && !wantRpm {
+		wantDeb, wantRpm = len(debs) > 0, len(rpms) > 0
+		if !wantDeb && !wantRpm {
+			return fmt.Errorf("%s: there are no packages below it: name the format to make an empty repository", r.root)
+		}
+	}
+	var books []*book
+	defer func() {
+		for _, b := range books {
+			b.close()
+		}
+	}()
+	for _, f := range []struct {
+		format
+		wanted bool
+		files  []file
+	}{{r.debFormat(), wantDeb, debs}, {r.rpmFormat(), wantRpm, rpms}} {
+		if !f.wanted {
+			continue
+		}
+		b, err := r.read(ctx, f.format, f.files)
+		if err != nil {
+			return err
+		}
+		books = append(books, b)
+	}
+	if len(r.result.Refused) > 0 && !r.SkipInvalid {
+		return &RefusedError{r.result.Refused}
+	}
+	for _, b := range books {
+		if err := b.format.write(ctx, b); err != nil {
+			return err
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	r.result.Written, r.result.Removed, err = r.draft.commit()
+	return err
+}
+
+// refuse notes why a package is not indexed.
+func (r *run) refuse(why error) {
+	r.result.Refused = append(r.result.Refused, why.Error())
+	r.Log.Info("package refused", "reason", why)
+}
+
+// suite is the name of the folder below dists/.
+func suite(c apt.Config) string {
+	if c.Suite != "" {
+		return c.Suite
+	}
+	return c.Codename
+}
+
+// open opens a package file, which is known to be one, and looks again, since a FIFO would keep us forever.
+func (r *run) open(f file) (*os.File, error) {
+	file, err := os.Open(filepath.Join(r.root, filepath.FromSlash(f.path)))
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && (info.Size() != f.size || !info.Mode().IsRegular()) {
+		err = fmt.Errorf("%s: changed while it was read", f.path)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}

@@ -1,0 +1,282 @@
+package dir
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// file is a package file that was found. Its path is relative to the directory, with slashes.
+type file struct {
+	path  string
+	size  int64
+	mtime time.Time
+}
+
+// walk finds the package files below the directory, in the order of their paths. Links to files are followed, links to
+// directories are not.
+func (r *run) walk(ctx context.Context) (debs, rpms []file, err error) {
+	err = filepath.WalkDir(r.root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(r.root, name)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if rel == stateFolder {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		ext := path.Ext(rel)
+		if ext != ".deb" && ext != ".rpm" {
+			return nil
+		}
+		f := file{path: filepath.ToSlash(rel)}
+		info, err := entry.Info()
+		if err == nil && entry.Type() == fs.ModeSymlink {
+			info, err = os.Stat(name)
+		}
+		if err != nil {
+			r.refuse(err)
+			return nil
+		}
+		if !info.Mode().IsRegular() {
+			r.refuse(fmt.Errorf("%s: is not a regular file", f.path))
+			return nil
+		}
+		f.size, f.mtime = info.Size(), info.ModTime()
+		switch {
+		case ext == ".rpm":
+			rpms = append(rpms, f)
+		case !r.Dists || strings.HasPrefix(f.path, "pool/"):
+			debs = append(debs, f)
+		}
+		return nil
+	})
+	return debs, rpms, err
+}
+
+// format is what a deb and a rpm repository differ in.
+type format struct {
+	name string
+	// read reads one package. Parts are what its record consists of.
+	read func(in io.ReaderAt, f file) (e entry, parts [][]byte, err error)
+	// compare orders entries; same tells whether a client could not tell two of them apart that follow each other.
+	compare func(a, b *entry) int
+	same    func(a, b *entry) bool
+	// variant is what records depend on besides the package.
+	variant string
+	write   func(context.Context, *book) error
+}
+
+// entry is what is held of each package. Its record is elsewhere: see book.
+type entry struct {
+	file
+	sum                 [sha256.Size]byte
+	name, version, arch string
+	parts               [3]int32 // lengths of the parts of its record
+	old                 bool     // whether the record is in the state, and not among the new ones
+	at                  int64    // where the record begins there
+}
+
+func (e *entry) length() (n int64) {
+	for _, p := range e.parts {
+		n += int64(p)
+	}
+	return n
+}
+
+// book is the packages of one format, sorted, with their records.
+type book struct {
+	format  format
+	entries []entry
+	fresh   *spill
+	state   *state
+}
+
+func (b *book) close() {
+	b.fresh.file.Close()
+	b.state.close()
+}
+
+// read makes the book of the files of one format.
+func (r *run) read(ctx context.Context, f format, files []file) (*book, error) {
+	b := &book{format: f, state: &state{}}
+	if r.Update && !r.forget {
+		b.state = r.loadState(f)
+	}
+	var err error
+	if b.fresh, err = r.draft.spill(); err != nil {
+		return nil, err
+	}
+	var unknown []file
+	for _, file := range files {
+		if e, ok := b.state.entry(file); ok {
+			b.entries = append(b.entries, e)
+		} else {
+			unknown = append(unknown, file)
+		}
+	}
+	r.result.Read += len(unknown)
+	if err := r.readAll(ctx, b, unknown); err != nil {
+		b.close()
+		return nil, err
+	}
+	b.sort(r)
+	return b, nil
+}
+
+// readAll reads packages on all processors. What is wrong with packages is noted in the order of their paths.
+func (r *run) readAll(ctx context.Context, b *book, files []file) error {
+	type refusal struct {
+		path string
+		err  error
+	}
+	var mu sync.Mutex // guards what follows, and the book
+	var refused []refusal
+	done, bytes := 0, int64(0)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for _, f := range files {
+		group.Go(func() error {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			e, parts, err := r.readOne(b.format, f)
+			mu.Lock()
+			defer mu.Unlock()
+			done, bytes = done+1, bytes+f.size
+			if r.Progress != nil {
+				r.Progress(done, len(files), bytes)
+			}
+			if err != nil {
+				refused = append(refused, refusal{f.path, err})
+				return nil
+			}
+			e.file = f
+			for i, p := range parts {
+				e.parts[i] = int32(len(p))
+			}
+			if e.at, err = b.fresh.add(parts); err != nil {
+				return err
+			}
+			b.entries = append(b.entries, e)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	slices.SortFunc(refused, func(a, b refusal) int { return cmp.Compare(a.path, b.path) })
+	for _, x := range refused {
+		r.refuse(x.err)
+	}
+	return b.fresh.flush()
+}
+
+func (r *run) readOne(f format, from file) (entry, [][]byte, error) {
+	in, err := r.open(from)
+	if err != nil {
+		return entry{}, nil, err
+	}
+	defer in.Close()
+	return f.read(in, from)
+}
+
+// sort orders the entries, and refuses those that clients could not tell from the one before.
+func (b *book) sort(r *run) {
+	slices.SortFunc(b.entries, func(x, y entry) int { return cmp.Or(b.format.compare(&x, &y), cmp.Compare(x.path, y.path)) })
+	kept := b.entries[:0]
+	for _, e := range b.entries {
+		if n := len(kept); n > 0 && b.format.same(&kept[n-1], &e) {
+			r.refuse(fmt.Errorf("%s: is %s %s for %s, which %s is, too: clients cannot tell them apart", e.path, e.name,
+				e.version, e.arch, kept[n-1].path))
+			continue
+		}
+		kept = append(kept, e)
+	}
+	b.entries = kept
+}
+
+// record returns the parts of an entry's record. They are good until the next call.
+func (b *book) record(e *entry) (parts [3][]byte, err error) {
+	var data []byte
+	if e.old {
+		if data, err = b.state.record(e.at, e.length()); err != nil {
+			err = fmt.Errorf("%w: %w", errState, err)
+		}
+	} else {
+		data, err = b.fresh.record(e.at, e.length())
+	}
+	if err != nil {
+		return parts, fmt.Errorf("the record of %s: %w", e.path, err)
+	}
+	for i, n := range e.parts {
+		parts[i], data = data[:n:n], data[n:]
+	}
+	return parts, nil
+}
+
+// spill is the file of new records.
+type spill struct {
+	file    *os.File
+	pending bytes.Buffer
+	written int64
+	buffer  []byte
+}
+
+const spillBuffer = 1 << 20
+
+func (s *spill) add(parts [][]byte) (at int64, err error) {
+	at = s.written + int64(s.pending.Len())
+	for _, p := range parts {
+		s.pending.Write(p)
+	}
+	if s.pending.Len() >= spillBuffer {
+		err = s.flush()
+	}
+	return at, err
+}
+
+func (s *spill) flush() error {
+	n, err := s.file.WriteAt(s.pending.Bytes(), s.written)
+	s.written += int64(n)
+	s.pending.Reset()
+	return err
+}
+
+func (s *spill) record(at, length int64) ([]byte, error) {
+	if int64(cap(s.buffer)) < length {
+		s.buffer = make([]byte, length)
+	}
+	s.buffer = s.buffer[:length]
+	_, err := s.file.ReadAt(s.buffer, at)
+	return s.buffer, err
+}
+
+// unhex reads a digest in hex, which a reader of packages has made.
+func unhex(s string) (sum [sha256.Size]byte) {
+	hex.Decode(sum[:], []byte(s))
+	return sum
+}
