@@ -22,6 +22,8 @@ type config struct {
 	Bucket string `yaml:"bucket"`
 	// URL is the public address under which clients find the bucket's root.
 	URL string `yaml:"url"`
+	// CDN is what is between the two; without it clients read the bucket itself.
+	CDN *cdnConfig `yaml:"cdn"`
 	// Origin is the Origin field of all apt repositories; empty is each stream's own name.
 	Origin  string        `yaml:"origin"`
 	Signing signingConfig `yaml:"signing"`
@@ -75,6 +77,9 @@ func (c *config) check() error {
 		return fmt.Errorf("url: %q is not the public http or https address of the bucket", c.URL)
 	}
 	c.URL = strings.TrimSuffix(c.URL, "/")
+	if err := c.CDN.check(c.URL); err != nil {
+		return fmt.Errorf("cdn: %w", err)
+	}
 	if err := c.Signing.check(); err != nil {
 		return err
 	}

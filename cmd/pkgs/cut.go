@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -205,6 +206,7 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 	plan *repo.Plan, show *progress, confirm bool) (err error) {
 	defer show.done()
 	result := publication{Plan: plan}
+	var undelivered error
 	if confirm && !plan.Empty() {
 		if p.output == "text" {
 			if err := plan.Print(p.stdout); err != nil {
@@ -216,17 +218,23 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 		}
 		result.Published = true
 		show.done()
+		if cfg.CDN != nil {
+			result.Delivery, undelivered = p.purgeChanged(ctx, cfg, plan)
+		}
 		added := map[string]bool{}
 		for _, name := range plan.Added {
 			added[s.Name+"/"+name] = true
 		}
 		if result.Verified, err = p.verify(ctx, verify.FromBucket(b), signing.keyring, layout.Stream(s.Name), func(name string) bool { return added[name] }); err != nil {
-			return err
+			return errors.Join(err, undelivered)
 		}
 		if p.output == "text" {
 			if err := printReport(p.stdout, result.Verified); err != nil {
 				return err
 			}
+		}
+		if cfg.CDN != nil && undelivered == nil && result.Verified.Err() == nil {
+			undelivered = p.seePublished(ctx, cfg, b, result.Delivery, signing.keyring, added)
 		}
 	} else if p.output == "text" {
 		if err := plan.Print(p.stdout); err != nil {
@@ -242,7 +250,7 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 		}
 	}
 	if result.Verified != nil {
-		return result.Verified.Err()
+		return errors.Join(result.Verified.Err(), undelivered)
 	}
 	return nil
 }
@@ -252,4 +260,5 @@ type publication struct {
 	Plan      *repo.Plan     `json:"plan"`
 	Published bool           `json:"published"`
 	Verified  *verify.Report `json:"verified,omitempty"`
+	Delivery  *delivery      `json:"delivery,omitempty"`
 }

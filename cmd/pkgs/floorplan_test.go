@@ -20,6 +20,7 @@ var floors = []string{
 	"repo/dir", // a directory is a repository without streams, buckets or gates
 	"repo/apt", "repo/yum", "repo/site",
 	"repo/packed", // how indexes are compressed, which is nothing to their formats
+	"repo/cdn",
 	"build",
 	"build/deb", "build/rpm",
 	"build/payload",
@@ -63,6 +64,8 @@ var walls = map[string][]string{
 	"repo/apt":  {"repo/yum", "repo/site", "repo/bucket", "sign", "keys", "build"},
 	"repo/yum":  {"repo/apt", "repo/site", "repo/bucket", "sign", "keys", "build"},
 	"repo/site": {"repo/apt", "repo/yum", "repo/bucket", "sign", "keys", "build"},
+	// A CDN knows addresses and bytes.
+	"repo/cdn": {"repo/bucket", "repo/layout", "sign", "keys", "build"},
 	// Stores know no formats, and names know nothing.
 	"repo/bucket": {"repo/layout", "sign", "keys"},
 	"repo/layout": {"sign", "keys"},

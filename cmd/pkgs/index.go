@@ -302,5 +302,6 @@ func (p *program) indexStream(cmd *cobra.Command, from, stream, out string) erro
 	if err != nil {
 		return err
 	}
+	cfg.CDN = nil // which knows nothing of this repository
 	return p.publishDir(cmd, cfg, from, stream, out, repo.Change{}, true)
 }

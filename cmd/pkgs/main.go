@@ -130,7 +130,13 @@ damaged or not what its signature says; 5 somebody else published the stream fir
 	flags.StringVar(&p.logLevel, "log-level", "warn", "what to log: debug, info, warn or error")
 	flags.StringVar(&p.passphrase, "passphrase-file", "", "`file` with the passphrase of the signing key; without it a locked key asks on the terminal")
 	flags.IntVar(&p.passphraseFD, "passphrase-fd", -1, "file descriptor, by `number`, from which to read the passphrase of the signing key")
-	root.AddCommand(newCut(p), newBuild(p), newIndex(p), newPublish(p), newVerify(p), newHistory(p), newDiff(p), newRollback(p), newYank(p), newPromote(p), newServe(p), newKeys(p))
+	root.AddCommand(
+		newCut(p), newBuild(p), newIndex(p), newPublish(p),
+		newVerify(p), newHistory(p), newDiff(p),
+		newRollback(p), newYank(p), newPromote(p),
+		newPurge(p),
+		newServe(p), newKeys(p),
+	)
 	return root
 }
 

@@ -26,6 +26,8 @@ import (
 //	serverelease                serves $WORK/release over HTTP and puts its address into $RELEASE
 //	flip FILE OFFSET            changes one byte; a negative OFFSET counts from the end
 //	replace FILE OLD NEW        changes text
+//	edge                        starts a CDN in front of $WORK/bucket and puts its address into $EDGE: see scriptEdge
+//	fetch STATUS URL            asks for an address
 func TestScripts(t *testing.T) {
 	keysDir, err := filepath.Abs("../../keys/testdata")
 	if err != nil {
@@ -54,6 +56,8 @@ func TestScripts(t *testing.T) {
 			"flip":         scriptFlip,
 			"replace":      scriptReplace,
 			"sign":         scriptSign,
+			"edge":         scriptEdge,
+			"fetch":        scriptFetch,
 		},
 	})
 }

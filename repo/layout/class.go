@@ -34,7 +34,12 @@ type Policy struct {
 	Immutable bool
 }
 
-const forever = "public, max-age=31536000, immutable"
+const (
+	forever = "public, max-age=31536000, immutable"
+	// revalidate lets caches keep an object if they ask whether it is still the same. Fastly takes no heed of no-cache and
+	// would keep it for an hour, but it heeds max-age.
+	revalidate = "no-cache, max-age=0"
+)
 
 // Policy tells how objects of the class are cached and written.
 func (c Class) Policy() Policy {
@@ -44,7 +49,7 @@ func (c Class) Policy() Policy {
 	case Hashed:
 		return Policy{CacheControl: forever, Immutable: true}
 	case Pointer:
-		return Policy{CacheControl: "no-cache"}
+		return Policy{CacheControl: revalidate}
 	case Page:
 		return Policy{CacheControl: "public, max-age=60"}
 	}
@@ -102,6 +107,10 @@ func ContentType(name string) string {
 		return "application/x-rpm"
 	case ".gz":
 		return "application/gzip"
+	case ".xz":
+		return "application/x-xz"
+	case ".zst":
+		return "application/zstd"
 	case ".xml":
 		return "application/xml"
 	case ".json":

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"net/http/httptest"
+	"testing"
+	"testing/fstest"
+)
+
+// A directory bucket is served with the headers that the cloud stores keep: see TestServedHeaders in package repo.
+func TestServeHeaders(t *testing.T) {
+	const forever, revalidate = "public, max-age=31536000, immutable", "no-cache, max-age=0"
+	for name, want := range map[string][2]string{
+		"core:/stable:/v1.35/deb/amd64/kubectl_1.35.0-1.1_amd64.deb":   {"application/vnd.debian.binary-package", forever},
+		"core:/stable:/v1.35/rpm/x86_64/kubectl-1.35.0-1.1.x86_64.rpm": {"application/x-rpm", forever},
+		"core:/stable:/v1.35/deb/InRelease":                            {"text/plain; charset=utf-8", revalidate},
+		"core:/stable:/v1.35/deb/Packages.gz":                          {"application/gzip", revalidate},
+		"core:/stable:/v1.35/rpm/repodata/repomd.xml":                  {"application/xml", revalidate},
+		"core:/stable:/v1.35/rpm/mirrorlist":                           {"text/plain; charset=utf-8", revalidate},
+		"streams.json":                                                 {"application/json", "public, max-age=60"},
+	} {
+		root := fstest.MapFS{name: {Data: []byte("data")}, ".state/HEAD": {Data: []byte("secret")}}
+		answer := httptest.NewRecorder()
+		request := httptest.NewRequest("GET", "/"+name, nil)
+		request.Header.Set("Accept-Encoding", "gzip")
+		(&directory{root}).ServeHTTP(answer, request)
+		h := answer.Header()
+		if answer.Code != 200 || answer.Body.String() != "data" || h.Get("Content-Type") != want[0] || h.Get("Cache-Control") != want[1] || h.Get("Content-Encoding") != "" {
+			t.Errorf("%s: %d, %v, want %q", name, answer.Code, h, want)
+		}
+		answer = httptest.NewRecorder()
+		(&directory{root}).ServeHTTP(answer, httptest.NewRequest("GET", "/.state/HEAD", nil))
+		if answer.Code != 404 {
+			t.Errorf("the publisher's state is served: %d", answer.Code)
+		}
+	}
+}
