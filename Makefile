@@ -9,12 +9,16 @@ CLIENT_TESTS := ^TestClients
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "With REAL=1, make release and make run compile Kubernetes itself for amd64 and arm64, which takes minutes."
 
 .PHONY: build
 build: ## compile bin/pkgs
 	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pkgs ./cmd/pkgs
+
+.PHONY: build-pkcs11
+build-pkcs11: ## compile bin/pkgs with PKCS#11, which needs a C compiler and ties it to this system's C library
+	CGO_ENABLED=1 go build -tags grpcnotrace,pkcs11 -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pkgs ./cmd/pkgs
 
 .PHONY: release
 release: ## make out/release, a directory of upstream releases to cut from
@@ -37,9 +41,14 @@ setup: ## install what the tests need from Debian's packages (as root), or list 
 	testdata/clients/setup
 
 .PHONY: test
-test: setup ## run all tests, the real apt, dnf and zypper included
+test: setup test-pkcs11 ## run all tests, the real apt, dnf and zypper included
 	go test -race -timeout 30m ./...
 	cd testdata/release && GOWORK=off go vet ./...
+
+.PHONY: test-pkcs11
+test-pkcs11: setup ## run the tests of signing keys in a token, with SoftHSM
+	go vet -tags pkcs11 ./keys/store ./cmd/pkgs
+	go test -race -timeout 10m -tags pkcs11 -run 'PKCS11' ./keys/store ./sign
 
 .PHONY: test-short
 test-short: ## run the tests that need neither root nor Debian systems

@@ -34,6 +34,9 @@ var floors = []string{
 	"sign",
 	// Where private keys are kept: only here are there HSMs, clouds and programs.
 	"keys/store",
+	// What tests sign with: a KMS that can lie, a token without hardware.
+	"keys/store/hsmtest",
+	"keys/store/kmstest",
 	"keys",
 	"keys/frame",
 }

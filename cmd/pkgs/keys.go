@@ -15,7 +15,7 @@ func newKeys(p *program) *cobra.Command {
 		Use:   "keys",
 		Short: "Make and show signing keys",
 	}
-	cmd.AddCommand(newKeysGenerate(p), newKeysExport(p))
+	cmd.AddCommand(newKeysGenerate(p), newKeysCertify(p), newKeysExport(p))
 	return cmd
 }
 
@@ -49,7 +49,7 @@ the key is locked with that passphrase. Keep a copy where the bucket's administr
 			if err != nil {
 				return err
 			}
-			if err := writeNew(out, armored); err != nil {
+			if err := writeNew(out, armored, 0o600); err != nil {
 				return err
 			}
 			return p.showKeys(key.Public())
@@ -61,9 +61,9 @@ the key is locked with that passphrase. Keep a copy where the bucket's administr
 	return cmd
 }
 
-// writeNew writes a file that must not exist yet and that nobody else may read.
-func writeNew(file string, data []byte) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// writeNew writes a key to a file that must not exist yet.
+func writeNew(file string, data []byte, mode os.FileMode) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if os.IsExist(err) {
 		return usagef("%s exists, and a key is never overwritten: name another file", file)
 	}

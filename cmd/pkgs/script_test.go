@@ -10,12 +10,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sigs.k8s.io/pkgs/keys/store/kmstest"
 )
 
 // The scripts in testdata/*.txtar run pkgs as a user does. Beside testscript's own commands they have:
@@ -24,6 +27,8 @@ import (
 //	                            architectures named; the programs in it are the smallest files that pass for programs
 //	bundle VERSION              adds a bundle of CRI-O for amd64 and arm64 to $WORK/release/cri-o
 //	serverelease                serves $WORK/release over HTTP and puts its address into $RELEASE
+//	kms KEY [lies|fails|hangs]  serves the throwaway key KEY as a KMS would and puts the address into $KMS
+//	gpghome KEY                 makes a home of gpg, with an agent, that has the throwaway key KEY: $GNUPGHOME
 //	flip FILE OFFSET            changes one byte; a negative OFFSET counts from the end
 //	replace FILE OLD NEW        changes text
 //	edge                        starts a CDN in front of $WORK/bucket and puts its address into $EDGE: see scriptEdge
@@ -53,6 +58,8 @@ func TestScripts(t *testing.T) {
 			"release":      scriptRelease,
 			"bundle":       scriptBundle,
 			"serverelease": scriptServeRelease,
+			"kms":          scriptKMS,
+			"gpghome":      scriptGPGHome,
 			"flip":         scriptFlip,
 			"replace":      scriptReplace,
 			"sign":         scriptSign,
@@ -169,6 +176,32 @@ func scriptServeRelease(ts *testscript.TestScript, neg bool, args []string) {
 	server := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs("release"))))
 	ts.Defer(server.Close)
 	ts.Setenv("RELEASE", server.URL)
+}
+
+func scriptKMS(ts *testscript.TestScript, neg bool, args []string) {
+	server, stop, err := kmstest.Start(filepath.Join(ts.Getenv("TESTKEYS"), args[0]+"-private.asc"))
+	ts.Check(err)
+	ts.Defer(stop)
+	if len(args) > 1 {
+		server.Fault = map[string]func(string, map[string]any) int{
+			"lies":  kmstest.Lie,
+			"fails": func(string, map[string]any) int { return http.StatusServiceUnavailable },
+			"hangs": func(string, map[string]any) int { time.Sleep(3 * time.Second); return 0 },
+		}[args[1]]
+	}
+	ts.Setenv("KMS", server.URL)
+}
+
+// scriptGPGHome does not put the home below $WORK, whose path may be too long for the agent's socket.
+func scriptGPGHome(ts *testscript.TestScript, neg bool, args []string) {
+	dir, err := os.MkdirTemp("", "gpg")
+	ts.Check(err)
+	ts.Setenv("GNUPGHOME", dir)
+	ts.Defer(func() {
+		exec.Command("gpgconf", "--homedir", dir, "--kill", "all").Run()
+		os.RemoveAll(dir)
+	})
+	ts.Check(ts.Exec("gpg", "--batch", "--quiet", "--import", filepath.Join(ts.Getenv("TESTKEYS"), args[0]+"-private.asc")))
 }
 
 func scriptFlip(ts *testscript.TestScript, neg bool, args []string) {

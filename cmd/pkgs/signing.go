@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -310,11 +311,13 @@ const maxSecret = 4096
 // passphraseFromFD reads the passphrase from the file descriptor that the flags name, once for all keys.
 func (p *program) passphraseFromFD() ([]byte, error) {
 	p.passphraseOnce.Do(func() {
-		f := os.NewFile(uintptr(p.passphraseFD), "passphrase")
-		if f == nil {
-			p.passphraseErr = usagef("--passphrase-fd %d: is not a file descriptor", p.passphraseFD)
+		// A copy, so that a wrong number does not close a descriptor of this program's own.
+		fd, err := syscall.Dup(p.passphraseFD)
+		if err != nil {
+			p.passphraseErr = usagef("--passphrase-fd %d: %w", p.passphraseFD, err)
 			return
 		}
+		f := os.NewFile(uintptr(fd), "passphrase")
 		defer f.Close()
 		data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 		if err == nil && len(data) > maxSecret {

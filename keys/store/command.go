@@ -122,12 +122,13 @@ func (c command) Sign(ctx context.Context, data []byte, opts keys.SignOpts) ([]b
 		if answer.full {
 			return nil, fmt.Errorf("wrote more than %d bytes where a signature was expected", maxAnswer)
 		}
-		if said := strings.Join(strings.Fields(strings.ToValidUTF8(told.String(), "?")), " "); said != "" {
+		said := strings.Join(strings.Fields(strings.ToValidUTF8(string(told.data), "?")), " ")
+		if said != "" {
 			return nil, fmt.Errorf("failed: %w: it says %q", err, said)
 		}
 		return nil, fmt.Errorf("failed: %w", err)
 	}
-	made, created, err := readSignature(answer.Bytes())
+	made, created, err := readSignature(answer.data)
 	if err != nil {
 		return nil, err
 	}
@@ -141,22 +142,24 @@ func (c command) Sign(ctx context.Context, data []byte, opts keys.SignOpts) ([]b
 	return made, nil
 }
 
-// bounded is a buffer that takes no more than a limit: it fails then, or drops the rest.
+// bounded is a buffer that takes no more than a limit: it fails then, or drops the rest. The buffer is not embedded, since
+// its ReadFrom knows no limit.
 type bounded struct {
-	bytes.Buffer
+	data       []byte
 	limit      int
 	drop, full bool
 }
 
 func (b *bounded) Write(data []byte) (int, error) {
-	if b.Len()+len(data) <= b.limit {
-		return b.Buffer.Write(data)
+	room := b.limit - len(b.data)
+	b.data = append(b.data, data[:min(room, len(data))]...)
+	if len(data) <= room {
+		return len(data), nil
 	}
 	b.full = true
 	if !b.drop {
 		return 0, errors.New("too much")
 	}
-	b.Buffer.Write(data[:b.limit-b.Len()])
 	return len(data), nil
 }
 

@@ -33,7 +33,7 @@ const DefaultTimeout = time.Minute
 
 // Key is a signing key in some store. It is a sign.Key, and may be used concurrently.
 type Key struct {
-	name   string // what errors call it
+	name   string // what errors call it; empty if they name it themselves
 	public *keys.Keyring
 	limit  time.Duration // for a signature; 0 is none
 	open   func(context.Context) (signer, error)
@@ -64,7 +64,7 @@ func (k *Key) ready(ctx context.Context) (signer, error) {
 	if k.opened == nil && k.err == nil {
 		k.opened, k.err = k.open(ctx)
 		if k.err != nil {
-			k.err = fmt.Errorf("%s: %w", k.name, k.err)
+			k.err = k.named(k.err)
 		}
 	}
 	return k.opened, k.err
@@ -79,9 +79,16 @@ func (k *Key) Sign(ctx context.Context, data []byte, opts keys.SignOpts) ([]byte
 	}
 	made, err := within(ctx, k.limit, func(ctx context.Context) ([]byte, error) { return s.Sign(ctx, data, opts) })
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", k.name, err)
+		return nil, k.named(err)
 	}
 	return made, nil
+}
+
+func (k *Key) named(err error) error {
+	if k.name == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", k.name, err)
 }
 
 // within gives work a time limit that holds even when work does not look at its context, as a driver that was written in C
@@ -147,8 +154,8 @@ func FromPrivate(name string, read func() ([]byte, error), public *keys.Keyring,
 			return nil, err
 		}
 	}
-	// The errors name the key already, and a person may take as long as he likes to type a passphrase.
-	return &Key{name: "private key", public: public, open: func(context.Context) (signer, error) {
+	// A person may take as long as he likes to type a passphrase: there is no time limit.
+	return &Key{public: public, open: func(context.Context) (signer, error) {
 		data, err := read()
 		if err != nil {
 			return nil, err
