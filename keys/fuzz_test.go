@@ -54,6 +54,9 @@ func FuzzParseKeyring(f *testing.F) {
 		if twice, _ := again.Armor(); !bytes.Equal(armored, twice) {
 			t.Fatal("reading and writing a keyring changes it")
 		}
+		for _, f := range k.Check() {
+			_ = f.String()
+		}
 		for _, e := range k.Entities() {
 			for _, v := range k.Find(e.PrimaryKey.KeyId) {
 				_ = v.Check(day2)

@@ -78,7 +78,7 @@ func requireClients(t *testing.T) {
 	if os.Getuid() != 0 {
 		missing = append(missing, "root, to make mounts and to chroot")
 	}
-	for _, program := range []string{"apt-ftparchive", "createrepo_c", "dnf", "gpg", "gpgv", "lintian", "rpm", "rpmbuild",
+	for _, program := range []string{"apt-ftparchive", "createrepo_c", "dnf", "faketime", "gpg", "gpgv", "lintian", "rpm", "rpmbuild",
 		"rpmkeys", "rpmlint", "sqv", "zypper"} {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, program)
@@ -87,6 +87,8 @@ func requireClients(t *testing.T) {
 	for _, client := range aptClients {
 		if _, err := os.Stat(filepath.Join(systems, client.suite, "made-from")); err != nil {
 			missing = append(missing, "a Debian system in .cache/roots/"+client.suite)
+		} else if _, err := os.Stat(filepath.Join(systems, client.suite, "usr/bin/dnf")); err != nil {
+			missing = append(missing, "dnf in .cache/roots/"+client.suite+", which testdata/clients/roots brings up to date")
 		}
 	}
 	if len(missing) > 0 {
