@@ -226,11 +226,11 @@ func (p *prepared) materials(format Format) []material {
 	return all
 }
 
-// url is where the file was downloaded, or empty if it was read from a folder: where that lies on this machine does not
+// url is where the file was downloaded, a web server or a bucket, or empty if it was read from a folder: where that lies on this machine does not
 // concern anybody, and would make a difference where there is none. What a URL says about who downloads is left out.
 func (m material) url() string {
 	u, err := url.Parse(m.file.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
+	if err != nil || !slices.Contains([]string{"http", "https", "gs", "s3"}, u.Scheme) {
 		return ""
 	}
 	u.User = nil

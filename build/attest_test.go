@@ -217,6 +217,7 @@ func TestMaterial(t *testing.T) {
 	for url, want := range map[string]string{
 		"https://me:secret@dl.k8s.io/ci/v1%2Bx/kubelet": "https://dl.k8s.io/ci/v1%2Bx/kubelet",
 		"http://127.0.0.1:80/kubelet":                   "http://127.0.0.1:80/kubelet",
+		"gs://bucket/stage/kubelet":                     "gs://bucket/stage/kubelet",
 		"/srv/releases/kubelet":                         "pkg:generic/kubernetes@v1.36.0-alpha.0.721%2Bf8ff8f44206ff4#bin/a%20b/kubelet",
 	} {
 		m := material{"kubernetes", v, "bin/a b/kubelet", release.File{URL: url, Modified: time.Time{}}}

@@ -27,7 +27,7 @@ func openFolder(location string) (*folder, error) {
 		}
 		location = u.Path
 	} else if scheme, _, ok := strings.Cut(location, "://"); ok {
-		return nil, fmt.Errorf("%q cannot be read: expected a URL that begins with https://, http:// or file:/// or the path of a directory, not %s://", location, scheme)
+		return nil, fmt.Errorf("%q cannot be read: expected a URL that begins with https://, http://, file:///, gs:// or s3:// or the path of a directory, not %s://", location, scheme)
 	}
 	if location == "" {
 		return nil, errors.New("no URL is set: expected a URL that begins with https:// or the path of a directory")
@@ -85,6 +85,25 @@ func (f *folder) stat(ctx context.Context, name string) (found, error) {
 		return found{}, err
 	}
 	return is, file.Close()
+}
+
+func (f *folder) folders(ctx context.Context, parent string) ([]string, error) {
+	dir, err := f.root.Open(filepath.FromSlash("./" + parent))
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the releases: %w", err)
+	}
+	defer dir.Close()
+	entries, err := dir.ReadDir(-1)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the releases: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
 }
 
 func (f *folder) read(ctx context.Context, name string, copy func(io.Reader, found) error) error {

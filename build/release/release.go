@@ -3,22 +3,36 @@
 //
 // # Where releases lie
 //
-// A [Source] is a directory or a web server. Below it every release has a folder that is named by its [Version], and
-// below that lie its files; this is how dl.k8s.io/release and the downloads of a GitHub project are arranged:
+// A [Source] is a directory, a web server or a bucket of Google Cloud Storage or S3. Below its URL every release has a folder
+// that is named by its [Version], and below that lie its files; this is how the downloads of a GitHub project are arranged:
 //
-//	<source>/v1.34.1/bin/linux/arm64/kubelet
-//	<source>/v1.34.1/bin/linux/arm64/kubelet.sha256
+//	<url>/v1.34.1/crictl-v1.34.1-linux-arm64.tar.gz
+//	<url>/v1.34.1/crictl-v1.34.1-linux-arm64.tar.gz.sha256
+//
+// The [Layout] of a source says where the folders are if it is otherwise. dl.k8s.io keeps nightly builds apart from releases:
+//
+//	<url>/release/v1.34.1/bin/linux/arm64/kubelet              Releases: release/{version}
+//	<url>/ci/v1.36.0-alpha.0.721+f8ff8f44206ff4/bin/linux/…    Nightlies: ci/{version}
 //
 // Projects that keep the files of all versions in one folder tell them apart by name. A path with a slash in front stands for
 // such a file: /cri-o.arm64.v1.34.0.tar.gz is
 //
-//	<source>/cri-o.arm64.v1.34.0.tar.gz
-//	<source>/cri-o.arm64.v1.34.0.tar.gz.sha256sum
+//	<url>/artifacts/cri-o.arm64.v1.34.0.tar.gz                 Shared: artifacts
+//	<url>/artifacts/cri-o.arm64.v1.34.0.tar.gz.sha256sum
+//
+// [Source.Marker] reads files that name a version, such as <url>/release/stable-1.34.txt, and [Source.Versions] lists the
+// folders of versions where the place can list.
+//
+// # Downloads
+//
+// What fails on the way is tried up to four times, with doubled pauses or those that the server asks for, and a download
+// that breaks off is continued where it was if the server can do that and still has the same file. An answer, and each piece
+// of a body, must come within a time limit. What is missing (404, 410, or the 403 of S3) is missing at once.
 //
 // # Checksums
 //
 // For a file there must be a checksum, and these places are tried in this order: the file's name followed by .sha256,
-// .sha256sum or .sha512, and the files SHA256SUMS and SHA512SUMS in the folder of the release, or of the source for a
+// .sha256sum or .sha512, and the files SHA256SUMS and SHA512SUMS in the folder of the release, or in the shared one for a
 // path with a slash in front. The first that is there counts, and what is wrong with it is an error rather than a reason
 // to try the next. A checksum file holds a digest in lower-case hexadecimal, alone or as sha256sum(1) writes it: two
 // spaces and the name. That name must be the file's own, with or without the path from that folder; in SHA256SUMS it must

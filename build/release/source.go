@@ -24,9 +24,11 @@ const maxFile = 2 << 30
 type Config struct {
 	// Name is how package definitions and errors call the source: kubernetes, cri-tools, cni-plugins.
 	Name string
-	// URL is the place below which every release has a folder by the name of its version: an http or https URL, a
-	// file URL or the path of a directory.
+	// URL is the place below which the releases lie: an http or https URL, a file URL or the path of a directory, or the
+	// gs:// or s3:// address of a bucket as package bucket describes it.
 	URL string
+	// Layout says where below URL each release lies.
+	Layout Layout
 	// Cache is a directory for verified files, named by their SHA-256. It is made when missing.
 	Cache string
 	// Signatures, when set, is what every file must be signed for. Nil asks for none.
@@ -59,6 +61,8 @@ type place interface {
 	stat(ctx context.Context, name string) (found, error)
 	// read gives the content of the file to copy, and more than once if a connection breaks.
 	read(ctx context.Context, name string, copy func(io.Reader, found) error) error
+	// folders lists the names of the folders in parent, which is empty or ends in a slash. It may be [ErrNoListing].
+	folders(ctx context.Context, parent string) ([]string, error)
 }
 
 // found is what a place knows of a file before reading it: its size, or -1, and when it was changed, or the zero time.
@@ -70,6 +74,7 @@ type found struct {
 // Source is a place where releases lie. Its methods may be called from several goroutines at once.
 type Source struct {
 	config Config
+	layout Layout
 	place  place
 	cache  cache
 
@@ -78,7 +83,8 @@ type Source struct {
 	lists map[string]map[string]string
 }
 
-// Open prepares a source. Nothing is read yet, but a URL that cannot be right or a folder that is not there is an error.
+// Open prepares a source. Nothing is read yet, but a URL or a layout that cannot be right or a folder that is not there is an
+// error.
 func Open(ctx context.Context, c Config) (*Source, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -88,10 +94,16 @@ func Open(ctx context.Context, c Config) (*Source, error) {
 	}
 	s := &Source{config: c, cache: cache{c.Cache}, lists: map[string]map[string]string{}}
 	var err error
-	if strings.HasPrefix(c.URL, "http://") || strings.HasPrefix(c.URL, "https://") {
+	switch scheme, _, _ := strings.Cut(c.URL, "://"); scheme {
+	case "http", "https":
 		s.place, err = openWeb(c)
-	} else {
+	case "gs", "s3":
+		s.place, err = openBucket(c)
+	default:
 		s.place, err = openFolder(c.URL)
+	}
+	if err == nil {
+		s.layout, err = c.Layout.complete()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", c.Name, err)
@@ -118,13 +130,13 @@ type Entry struct {
 }
 
 // Stat finds a file of a release, its checksum and, where the source demands one, its signature. A path lies below the folder
-// of the release, or with a slash in front below the source's own. An error for which errors.Is(err, fs.ErrNotExist) tells
+// of the release, or with a slash in front among the files that versions share. An error for which errors.Is(err, fs.ErrNotExist) tells
 // that the release has no such file, or no checksum or signature for it; a signature that is not good is a [*SignatureError].
 func (s *Source) Stat(ctx context.Context, v Version, path string) (Entry, error) {
 	if v.IsZero() {
 		return Entry{}, fmt.Errorf("source %s: no version given for %s", s.config.Name, path)
 	}
-	folder, path := split(v, path)
+	folder, path := s.layout.split(v, path)
 	if err := checkName(path); err != nil {
 		return Entry{}, fmt.Errorf("source %s: %w", s.config.Name, err)
 	}
@@ -144,15 +156,6 @@ func (s *Source) Stat(ctx context.Context, v Version, path string) (Entry, error
 		return Entry{}, fmt.Errorf("source %s: %w", s.config.Name, err)
 	}
 	return e, nil
-}
-
-// split gives the folder of the release that path lies in, empty or ending in a slash, and its path there. What has a slash
-// in front lies in no release's folder but in the source's own, together with the files of other versions.
-func split(v Version, path string) (folder, rest string) {
-	if rest, ok := strings.CutPrefix(path, "/"); ok {
-		return "", rest
-	}
-	return v.String() + "/", path
 }
 
 // findChecksum fills in the checksum of e, the file at path in folder.
@@ -270,7 +273,7 @@ func (s *Source) Fetch(ctx context.Context, v Version, path string) (File, error
 		}
 	}
 	var file File
-	folder, name := split(v, path)
+	folder, name := s.layout.split(v, path)
 	err = s.place.read(ctx, folder+name, func(r io.Reader, f found) error {
 		var signature *Signature
 		check := func(sum sums) (err error) {
@@ -307,11 +310,6 @@ type ChecksumError struct {
 func (e *ChecksumError) Error() string {
 	return fmt.Sprintf("%s is not what its release promises: its %s is %s, but %s says %s", e.URL, e.Algorithm, e.Got, e.ChecksumURL, e.Want)
 }
-
-// permanent marks an error that stays when a request is made again.
-type permanent struct{ error }
-
-func (p permanent) Unwrap() error { return p.error }
 
 // progressReader tells report how far it has been read, once for every reportEvery bytes.
 type progressReader struct {

@@ -251,7 +251,7 @@ func TestFolderStaysInside(t *testing.T) {
 
 func TestOpenErrors(t *testing.T) {
 	for url, want := range map[string]string{
-		"": "no URL is set", "/nowhere/at/all": "cannot open the directory", "gs://bucket/x": "not gs://", "https://": "not the URL of a folder",
+		"": "no URL is set", "/nowhere/at/all": "cannot open the directory", "ftp://bucket/x": "not ftp://", "gs://B/x": "cannot be the name of a bucket", "https://": "not the URL of a folder",
 		"http://a:b@c/d": "user name", "https://a/b?c=d": "not the URL of a folder", "file://host/x": "not a file URL", "file:x": "not a file URL",
 	} {
 		if _, err := Open(t.Context(), Config{Name: "n", URL: url, Cache: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "source n: ") || !strings.Contains(err.Error(), want) {

@@ -14,20 +14,14 @@ import (
 	"time"
 )
 
-const (
-	attempts = 4
-	// A body of which nothing arrives for so long is given up.
-	stall = time.Minute
-	// A server may ask to wait, but not for longer than this.
-	maxWait = time.Minute
-)
+// A body of which nothing arrives for so long is given up.
+const stall = time.Minute
 
 // web is a web server with releases.
 type web struct {
-	base    string
-	client  *http.Client
-	backoff time.Duration
-	retried func(url string, err error, wait time.Duration)
+	base     string
+	client   *http.Client
+	patience patience
 }
 
 func openWeb(c Config) (*web, error) {
@@ -38,15 +32,9 @@ func openWeb(c Config) (*web, error) {
 	if u.User != nil {
 		return nil, fmt.Errorf("the URL of %s holds a user name: releases are public, leave it out", u.Redacted())
 	}
-	w := &web{base: strings.TrimRight(c.URL, "/"), client: c.Client, backoff: c.Backoff}
+	w := &web{base: strings.TrimRight(c.URL, "/"), client: c.Client, patience: newPatience(c)}
 	if w.client == nil {
 		w.client = newClient()
-	}
-	if w.backoff == 0 {
-		w.backoff = time.Second
-	}
-	w.retried = func(url string, err error, wait time.Duration) {
-		c.Log.Warn("a request failed and will be made again", "url", url, "error", err, "wait", wait)
 	}
 	return w, nil
 }
@@ -79,27 +67,48 @@ func (w *web) url(name string) string {
 	return w.base + "/" + strings.Join(segments, "/")
 }
 
+func (w *web) folders(ctx context.Context, parent string) ([]string, error) {
+	return nil, ErrNoListing
+}
+
 func (w *web) stat(ctx context.Context, name string) (found, error) {
-	var is found
-	err := w.do(ctx, http.MethodHead, name, func(_ io.Reader, f found) error {
-		is = f
-		return nil
-	})
+	is, err := w.ask(ctx, http.MethodHead, name)
 	var status *statusError
 	if errors.As(err, &status) && (status.code == http.StatusMethodNotAllowed || status.code == http.StatusNotImplemented) {
-		err = w.do(ctx, http.MethodGet, name, func(_ io.Reader, f found) error {
-			is = f
-			return nil
-		})
+		return w.ask(ctx, http.MethodGet, name)
 	}
 	return is, err
 }
 
-func (w *web) read(ctx context.Context, name string, copy func(io.Reader, found) error) error {
-	return w.do(ctx, http.MethodGet, name, copy)
+// ask learns of a file what an answer says without its body.
+func (w *web) ask(ctx context.Context, method, name string) (is found, err error) {
+	err = w.patience.try(ctx, w.url(name), func() error {
+		a, err := w.request(ctx, method, name, nil)
+		if err != nil {
+			return err
+		}
+		is = a.found
+		return a.Close()
+	})
+	return is, err
 }
 
-// statusError is an answer other than 200.
+func (w *web) read(ctx context.Context, name string, copy func(io.Reader, found) error) error {
+	return w.patience.try(ctx, w.url(name), func() error {
+		a, err := w.request(ctx, http.MethodGet, name, nil)
+		if err != nil {
+			return err
+		}
+		d := &download{web: w, ctx: ctx, name: name, answer: a}
+		defer func() { d.answer.Close() }()
+		if err := copy(d, a.found); err != nil {
+			return fmt.Errorf("%s: %w", w.url(name), err)
+		}
+		return nil
+	})
+}
+
+// statusError is an answer other than what was asked for.
 type statusError struct {
 	url  string
 	code int
@@ -117,100 +126,153 @@ func (e *statusError) Is(target error) bool {
 	return target == fs.ErrNotExist && (e.code == http.StatusNotFound || e.code == http.StatusGone || e.code == http.StatusForbidden)
 }
 
-// temporary says whether to ask again.
-func (e *statusError) temporary() bool {
-	return e.code == http.StatusTooManyRequests || e.code == http.StatusRequestTimeout || e.code >= 500 && e.code != http.StatusNotImplemented
+func (e *statusError) temporary() (bool, time.Duration) {
+	again := e.code == http.StatusTooManyRequests || e.code == http.StatusRequestTimeout || e.code >= 500 && e.code != http.StatusNotImplemented
+	return again, e.wait
 }
 
-// do makes a request until it succeeds, fails for good or has failed too often.
-func (w *web) do(ctx context.Context, method, name string, copy func(io.Reader, found) error) error {
-	wait := w.backoff
-	for attempt := 1; ; attempt++ {
-		err := w.once(ctx, method, name, copy)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		var forGood permanent
-		if errors.As(err, &forGood) {
-			return forGood.error
-		}
-		pause := wait
-		var status *statusError
-		if errors.As(err, &status) {
-			if !status.temporary() {
-				return err
-			}
-			pause = min(max(pause, status.wait), maxWait)
-		}
-		if attempt == attempts {
-			return fmt.Errorf("%w (given up after %d attempts)", err, attempts)
-		}
-		w.retried(w.url(name), err, pause)
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
-		}
-		wait *= 2
+// answer is what a server sends.
+type answer struct {
+	found
+	// start is where in the file the body begins.
+	start int64
+	// validator is what the server would notice a change of the file by: an ETag or a date. It may be empty.
+	validator string
+
+	body     io.Reader
+	close    func() error
+	watchdog *time.Timer
+	// cause is why the request was cancelled.
+	cause func() error
+}
+
+// Read resets the watchdog whenever something arrives.
+func (a *answer) Read(b []byte) (int, error) {
+	n, err := a.body.Read(b)
+	if n > 0 {
+		a.watchdog.Reset(stall)
 	}
+	if cause := a.cause(); err != nil && err != io.EOF && cause != nil {
+		err = cause
+	}
+	return n, err
 }
 
-func (w *web) once(ctx context.Context, method, name string, copy func(io.Reader, found) error) error {
+func (a *answer) Close() error { return a.close() }
+
+// request makes one request. With a place to resume at, it asks for the rest of a file, if that is still the one it was.
+func (w *web) request(ctx context.Context, method, name string, resume *answer) (*answer, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	request, err := http.NewRequestWithContext(ctx, method, w.url(name), nil)
 	if err != nil {
-		return permanent{err}
+		cancel(nil)
+		return nil, permanent{err}
 	}
 	// What is hashed must be the file, not what a server makes of it on the way.
 	request.Header.Set("Accept-Encoding", "identity")
 	request.Header.Set("User-Agent", "pkgs (+https://sigs.k8s.io/pkgs)")
+	want := http.StatusOK
+	if resume != nil {
+		want = http.StatusPartialContent
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", resume.start))
+		request.Header.Set("If-Range", resume.validator)
+	}
 	response, err := w.client.Do(request)
 	if err != nil {
-		return err
+		cancel(nil)
+		return nil, err
 	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
+	a := &answer{found: found{size: response.ContentLength}, body: response.Body, cause: func() error { return context.Cause(ctx) }}
+	a.watchdog = time.AfterFunc(stall, func() { cancel(fmt.Errorf("nothing has arrived for %v", stall)) })
+	a.close = func() error {
+		a.watchdog.Stop()
+		cancel(nil)
+		return response.Body.Close()
+	}
+	if response.StatusCode != want {
+		a.Close()
 		status := &statusError{url: w.url(name), code: response.StatusCode}
 		if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16); err == nil {
 			status.wait = time.Duration(seconds) * time.Second
 		}
-		return status
+		return nil, status
 	}
 	if e := response.Header.Get("Content-Encoding"); e != "" && e != "identity" {
-		return permanent{fmt.Errorf("%s: the server encodes the file as %q: expected it as it is", w.url(name), e)}
+		a.Close()
+		return nil, permanent{fmt.Errorf("%s: the server encodes the file as %q: expected it as it is", w.url(name), e)}
 	}
-	is := found{size: response.ContentLength}
 	if t, err := http.ParseTime(response.Header.Get("Last-Modified")); err == nil {
-		is.modified = t
+		a.modified, a.validator = t, response.Header.Get("Last-Modified")
 	}
-	watchdog := time.AfterFunc(stall, func() { cancel(fmt.Errorf("nothing has arrived for %v", stall)) })
-	defer watchdog.Stop()
-	err = copy(fed{response.Body, watchdog}, is)
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
+	if tag := response.Header.Get("ETag"); strings.HasPrefix(tag, `"`) {
+		a.validator = tag // one that begins with W/ does not promise the same bytes
 	}
-	if err != nil && method == http.MethodGet {
-		err = fmt.Errorf("%s: %w", w.url(name), err)
+	if resume == nil {
+		return a, nil
 	}
-	return err
+	if r := response.Header.Get("Content-Range"); r != fmt.Sprintf("bytes %d-%d/%d", resume.start, resume.size-1, resume.size) {
+		a.Close()
+		return nil, permanent{fmt.Errorf("%s: asked for the rest from %d of %d, the server sends %q", w.url(name), resume.start, resume.size, r)}
+	}
+	a.found, a.start, a.validator = resume.found, resume.start, resume.validator
+	return a, nil
 }
 
-// fed resets a watchdog whenever something arrives.
-type fed struct {
-	r        io.Reader
-	watchdog *time.Timer
+// download is the body of a file, which goes on where it was when the connection breaks.
+type download struct {
+	web  *web
+	ctx  context.Context
+	name string
+	*answer
+	// at is how far it has been read, from where the last connection has, and failures how many came to little.
+	at, from int64
+	failures int
+	broken   error
 }
 
-func (f fed) Read(b []byte) (int, error) {
-	n, err := f.r.Read(b)
-	if n > 0 {
-		f.watchdog.Reset(stall)
+// progress is what a connection must bring so that its end is not one failure more.
+const progress = 1 << 20
+
+func (d *download) Read(b []byte) (int, error) {
+	for {
+		if d.broken != nil {
+			if err := d.resume(); err != nil {
+				return 0, err
+			}
+		}
+		n, err := d.answer.Read(b)
+		d.at += int64(n)
+		if err == nil || err == io.EOF {
+			return n, err
+		}
+		d.broken = err
+		if n > 0 {
+			return n, nil
+		}
 	}
-	return n, err
+}
+
+// resume continues a download that broke off. If it cannot be continued, that is an error for which it is begun anew.
+func (d *download) resume() error {
+	err := d.broken
+	if d.at-d.from >= progress {
+		d.failures = 0
+	}
+	d.failures++
+	if d.ctx.Err() != nil || d.at == 0 || d.size <= d.at || d.validator == "" || d.failures >= attempts {
+		return err
+	}
+	d.web.patience.retried(d.web.url(d.name), err, d.web.patience.backoff)
+	rest := &answer{found: d.found, start: d.at, validator: d.validator}
+	var next *answer
+	failed := d.web.patience.try(d.ctx, d.web.url(d.name), func() (err error) {
+		next, err = d.web.request(d.ctx, http.MethodGet, d.name, rest)
+		return err
+	})
+	if failed != nil {
+		return fmt.Errorf("%w, and the rest cannot be had: %v", err, failed)
+	}
+	d.answer.Close()
+	d.answer, d.broken, d.from = next, nil, d.at
+	return nil
 }

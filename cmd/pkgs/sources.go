@@ -15,8 +15,13 @@ import (
 
 // sourceConfig says where the releases of one project lie, and what makes them trustworthy.
 type sourceConfig struct {
-	// URL is where the folders of the versions are: a directory, file:// or http(s)://.
+	// URL is the place below which everything lies: a directory, file://, http(s)://, or a bucket, gs:// or s3://.
 	URL string `yaml:"url"`
+	// Releases and Nightlies are the folders of a version and of a nightly build below URL, with {version}; Shared is that of
+	// the files of all versions. See release.Layout.
+	Releases  string `yaml:"releases"`
+	Nightlies string `yaml:"nightlies"`
+	Shared    string `yaml:"shared"`
 	// Signatures, when set, is who must have signed every file. Without it the checksums beside the files are all there is.
 	Signatures *signaturesConfig `yaml:"signatures"`
 }
@@ -38,7 +43,7 @@ func (c *config) checkSources() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		s := c.Sources[name]
 		if s.URL == "" {
-			return fmt.Errorf("sources.%s.url is missing: give a directory or an https address", name)
+			return fmt.Errorf("sources.%s.url is missing: give a directory, an https address or a bucket", name)
 		}
 		if s.Signatures == nil {
 			continue
@@ -61,7 +66,10 @@ func (p *program) openSources(ctx context.Context, cfg *config, progress func(re
 	}
 	sources := map[string]*release.Source{}
 	for name, s := range cfg.Sources {
-		c := release.Config{Name: name, URL: cfg.address(s.URL), Cache: filepath.Join(cache, "inputs"), Log: p.log, Progress: progress}
+		c := release.Config{
+			Name: name, URL: cfg.address(s.URL), Layout: release.Layout{Releases: s.Releases, Nightlies: s.Nightlies, Shared: s.Shared},
+			Cache: filepath.Join(cache, "inputs"), Log: p.log, Progress: progress,
+		}
 		if s.Signatures != nil {
 			if c.Signatures, err = s.Signatures.verifier(cfg); err != nil {
 				return nil, usageError{fmt.Errorf("%s: sources.%s.signatures: %w", cfg.file, name, err)}

@@ -1,0 +1,129 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// Layout says where things lie below the URL of a source. Each field is a path of folders; empty ones stand for what their
+// comments say.
+type Layout struct {
+	// Releases is the folder of a version, with {version} in the place of it: {version}, unless it is given.
+	Releases string
+	// Nightlies is the folder of a nightly build: that of all others, unless it is given.
+	Nightlies string
+	// Shared is the folder of the files that versions do not have folders for: the source's own, unless it is given.
+	Shared string
+}
+
+const versionMark = "{version}"
+
+// complete fills in what is not given and checks the rest.
+func (l Layout) complete() (Layout, error) {
+	if l.Releases == "" {
+		l.Releases = versionMark
+	}
+	if l.Nightlies == "" {
+		l.Nightlies = l.Releases
+	}
+	for _, folder := range []string{l.Releases, l.Nightlies} {
+		if !strings.Contains(folder, versionMark) {
+			return l, fmt.Errorf("%q is the same folder for all versions: expected a path with %s", folder, versionMark)
+		}
+	}
+	for _, folder := range []string{l.Releases, l.Nightlies, l.Shared} {
+		plain := strings.ReplaceAll(folder, versionMark, "v1.2.3")
+		if strings.ContainsAny(plain, "{}") {
+			return l, fmt.Errorf("%q has an unknown placeholder: expected none but %s", folder, versionMark)
+		}
+		if plain == "" {
+			continue
+		}
+		if err := checkName(plain); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+// folder is the folder of a version, ending in a slash.
+func (l Layout) folder(v Version) string {
+	folder := l.Releases
+	if v.Channel() == Nightly {
+		folder = l.Nightlies
+	}
+	return strings.ReplaceAll(folder, versionMark, v.String()) + "/"
+}
+
+// split gives the folder that path lies in, empty or ending in a slash, and its path there. What has a slash in front lies in
+// no release's folder but among the files that versions share.
+func (l Layout) split(v Version, path string) (folder, rest string) {
+	rest, shared := strings.CutPrefix(path, "/")
+	switch {
+	case !shared:
+		return l.folder(v), path
+	case l.Shared == "":
+		return "", rest
+	}
+	return l.Shared + "/", rest
+}
+
+// maxMarker is the size of the largest file that may hold a version, in bytes.
+const maxMarker = 256
+
+// Marker reads a file that names one version, such as release/stable-1.34.txt on dl.k8s.io. name is its path below the source's
+// URL. The file holds the version alone, with or without a line end. That there is no such file is an error for which
+// errors.Is(err, fs.ErrNotExist).
+func (s *Source) Marker(ctx context.Context, name string) (Version, error) {
+	if err := checkName(name); err != nil {
+		return Version{}, fmt.Errorf("source %s: marker: %w", s.config.Name, err)
+	}
+	data, err := s.readSmall(ctx, name, maxMarker)
+	if err != nil {
+		return Version{}, fmt.Errorf("source %s: marker: %w", s.config.Name, err)
+	}
+	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
+	v, err := ParseVersion(text)
+	if err != nil {
+		return Version{}, fmt.Errorf("source %s: marker %s: %w", s.config.Name, s.place.url(name), err)
+	}
+	return v, nil
+}
+
+// ErrNoListing is the error of [Source.Versions] for a source that does not tell what it has, such as a web server.
+var ErrNoListing = errors.New("a web server does not tell which versions it has: name a marker")
+
+// Versions lists the versions that have a folder, the oldest first. A directory and a bucket can tell; for a web server it is
+// [ErrNoListing], and [Source.Marker] tells the newest. A folder whose name is no version is not one.
+func (s *Source) Versions(ctx context.Context) ([]Version, error) {
+	var all []Version
+	layouts := slices.Compact([]string{s.layout.Releases, s.layout.Nightlies})
+	for _, folder := range layouts {
+		// Of the path up to the first {version}, everything before the last slash is the same for all versions.
+		before, after, _ := strings.Cut(folder, versionMark)
+		i := strings.LastIndexByte(before, '/') + 1
+		parent, prefix := before[:i], before[i:]
+		suffix, _, _ := strings.Cut(after, "/")
+		names, err := s.place.folders(ctx, parent)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", s.config.Name, err)
+		}
+		for _, name := range names {
+			name, isPrefixed := strings.CutPrefix(name, prefix)
+			name, isSuffixed := strings.CutSuffix(name, suffix)
+			v, err := ParseVersion(name)
+			if err == nil && isPrefixed && isSuffixed && (len(layouts) == 1 || s.layout.folder(v) == strings.ReplaceAll(folder, versionMark, v.String())+"/") {
+				all = append(all, v)
+			}
+		}
+	}
+	slices.SortFunc(all, Version.Compare)
+	return slices.Compact(all), nil
+}
