@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -140,10 +141,7 @@ func (c *Config) provenance(p *prepared, file Package, billed [sha256.Size]byte)
 	if file.Format == Rpm {
 		revision = r.RpmRelease
 	}
-	blockSize := c.Compressor.BlockSize
-	if blockSize == 0 {
-		blockSize = payload.DefaultBlockSize
-	}
+	blockSize := cmp.Or(c.Compressor.BlockSize, c.Compressor.Encoder.BlockSize())
 	s := statement{
 		Type:          "https://in-toto.io/Statement/v1",
 		Subject:       []resource{{Name: filepath.Base(file.Path), Digest: digestSet(file.SHA256)}},

@@ -65,7 +65,7 @@ func TestProvenance(t *testing.T) {
 			t.Errorf("%s: %+v", name, d)
 		}
 		i := d.InternalParameters
-		if i.SourceDate != "2025-09-10T11:12:13Z" || i.Encoder != payload.Go().Name() || i.BlockSize != payload.DefaultBlockSize || len(i.Definition.Digest["sha256"]) != 64 {
+		if i.SourceDate != "2025-09-10T11:12:13Z" || i.Encoder != payload.Go().Name() || i.BlockSize != payload.Go().BlockSize() || len(i.Definition.Digest["sha256"]) != 64 {
 			t.Errorf("%s: %+v", name, i)
 		}
 		if other := digests[p.Name]; other != "" && other != i.Definition.Digest["sha256"] {
@@ -146,9 +146,10 @@ func sampleDefinitions(t *testing.T, change func(fstest.MapFS)) Definitions {
 // stored is an encoder that does not compress, so that goldens do not follow the compressor.
 type stored struct{}
 
-func (stored) Name() string  { return "stored" }
-func (stored) DictSize() int { return 1 << 20 }
-func (stored) Memory() int64 { return 0 }
+func (stored) Name() string   { return "stored" }
+func (stored) DictSize() int  { return 1 << 20 }
+func (stored) BlockSize() int { return 8 << 20 }
+func (stored) Memory() int64  { return 0 }
 func (stored) Encode(_ context.Context, dst, src []byte) ([]byte, error) {
 	for control := byte(1); len(src) > 0; control = 2 {
 		n := min(len(src), 1<<16)

@@ -1,7 +1,6 @@
 package payload
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -13,18 +12,16 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/ulikunitz/xz/lzma"
 	"golang.org/x/sync/errgroup"
+
+	"sigs.k8s.io/pkgs/build/payload/unlzma2"
 )
 
 const (
-	// DefaultBlockSize is how many bytes go into one block, unless told otherwise.
-	DefaultBlockSize = 8 << 20
 	// Large is the size from which on a file gets blocks of its own.
 	Large = 256 << 10
 
 	minBlockSize = 64 << 10
-	maxBlockSize = 64 << 20
 	// memory is what the encoders and the blocks under way may take together.
 	memory = 224 << 20
 )
@@ -39,7 +36,7 @@ type Compressor struct {
 	// Workers is how many blocks are compressed at once; 0 stands for GOMAXPROCS. Fewer are used when so many would
 	// need more memory than a package build may take.
 	Workers int
-	// BlockSize is the largest number of bytes in a block; 0 stands for DefaultBlockSize.
+	// BlockSize is the largest number of bytes in a block; 0 stands for the encoder's, which it must not exceed.
 	BlockSize int
 	// Cache is a directory of compressed blocks. It is made when missing, and may be deleted at any time. Empty means
 	// that nothing is kept.
@@ -53,6 +50,8 @@ type Compressor struct {
 	// slots has room for as many tokens as encoders may be at work, pool keeps blocks whose memory can be used again.
 	slots chan struct{}
 	pool  sync.Pool
+	// checkers keeps the memory of checks.
+	checkers sync.Pool
 }
 
 // Block says what became of one block.
@@ -127,8 +126,8 @@ func (c *Compressor) check() error {
 	if c.Encoder == nil {
 		return errors.New("payload: no encoder: choose payload.Go or payload.XZ")
 	}
-	if s := c.blockSize(); s < minBlockSize || s > maxBlockSize {
-		return fmt.Errorf("block size %d: expected %d to %d", s, minBlockSize, maxBlockSize)
+	if s := c.blockSize(); s < minBlockSize || s > c.Encoder.BlockSize() {
+		return fmt.Errorf("block size %d: expected %d to %d", s, minBlockSize, c.Encoder.BlockSize())
 	}
 	return nil
 }
@@ -150,7 +149,7 @@ func (c *Compressor) start() {
 
 func (c *Compressor) blockSize() int {
 	if c.BlockSize == 0 {
-		return DefaultBlockSize
+		return c.Encoder.BlockSize()
 	}
 	return c.BlockSize
 }
@@ -188,7 +187,7 @@ func (c *Compressor) encode(ctx context.Context, b *block) (err error) {
 		if err != nil {
 			return nil, err
 		}
-		return dst, undoes(c.Encoder, dst[before:], b.plain)
+		return dst, c.prove(dst[before:], b.plain)
 	}
 	// Only blocks of large files are ever met again, and they fill the cache slowly.
 	if c.cache == nil || len(b.plain) < minBlockSize {
@@ -199,21 +198,16 @@ func (c *Compressor) encode(ctx context.Context, b *block) (err error) {
 	return err
 }
 
-// undoes checks with a decoder of other authors that data is plain compressed. What installs a package cannot tell a
-// mistake of an encoder from the package's author, so no block leaves here unchecked; it costs a fraction of encoding.
-func undoes(e Encoder, data, plain []byte) error {
-	r, err := lzma.Reader2Config{DictCap: e.DictSize()}.NewReader2(bytes.NewReader(data))
-	piece := make([]byte, min(len(plain)+1, 64<<10))
-	for err == nil {
-		var n int
-		n, err = io.ReadFull(r, piece)
-		if n > len(plain) || !bytes.Equal(piece[:n], plain[:n]) {
-			return fmt.Errorf("encoder %s made data that unpacks to something else: nothing was written with it", e.Name())
-		}
-		plain = plain[n:]
+// prove checks that data is plain compressed. What installs a package cannot tell a mistake of an encoder from the
+// package's author, so no block leaves here unchecked; it costs a fraction of encoding.
+func (c *Compressor) prove(data, plain []byte) error {
+	checker, ok := c.checkers.Get().(*unlzma2.Checker)
+	if !ok {
+		checker = new(unlzma2.Checker)
 	}
-	if err != io.EOF && err != io.ErrUnexpectedEOF || len(plain) > 0 {
-		return fmt.Errorf("encoder %s made data that does not unpack: %w", e.Name(), err)
+	defer c.checkers.Put(checker)
+	if err := checker.Check(data, plain, c.Encoder.DictSize()); err != nil {
+		return fmt.Errorf("the encoder %s has a bug, nothing was written with it: what it made %w", c.Encoder.Name(), err)
 	}
 	return nil
 }

@@ -310,8 +310,9 @@ func TestFailure(t *testing.T) {
 		t.Errorf("end of context: %v, expected %v", err, broken)
 	}
 	for name, c := range map[string]*Compressor{
-		"no encoder": {},
-		"block size": {Encoder: storing{}, BlockSize: 1},
+		"no encoder":                {},
+		"expected 65536 to 8388608": {Encoder: storing{}, BlockSize: 9 << 20},
+		"block size":                {Encoder: storing{}, BlockSize: 1},
 	} {
 		if _, err := c.Compress(t.Context(), io.Discard, segments); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v, expected an error with %q", err, name)

@@ -39,8 +39,9 @@
 // # Encoders
 //
 // What turns a block into LZMA2 data is an [Encoder], and the caller chooses it: [Go] is always there and makes the same
-// bytes everywhere, [XZ] runs the program xz and can be told how hard to try. One is never used in place of the other, because the bytes of a package
-// must be a function of its definition.
+// bytes everywhere, [XZ] runs the program xz and can be told how hard to try. One is never used in place of the other,
+// because the bytes of a package must be a function of its definition. Every block is decoded again before it is written
+// anywhere (package unlzma2).
 //
 // # Cache
 //

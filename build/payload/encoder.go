@@ -22,6 +22,9 @@ type Encoder interface {
 	Name() string
 	// DictSize is the number of bytes that a reader must keep to undo the compression.
 	DictSize() int
+	// BlockSize is the number of bytes that a block should have: the most that Encode takes, and the size at which cutting
+	// a file costs little.
+	BlockSize() int
 	// Memory is the number of bytes that one call of Encode needs besides its input and output.
 	Memory() int64
 	// Encode appends the compressed form of src to dst.
@@ -34,9 +37,10 @@ func Go() Encoder { return new(goEncoder) }
 // goEncoder keeps the memory of encoders that are done for the next block.
 type goEncoder struct{ idle sync.Pool }
 
-func (*goEncoder) Name() string  { return "pkgs lzma2 " + lzma2.Version }
-func (*goEncoder) DictSize() int { return lzma2.DictSize }
-func (*goEncoder) Memory() int64 { return lzma2.Memory }
+func (*goEncoder) Name() string   { return "pkgs lzma2 " + lzma2.Version }
+func (*goEncoder) DictSize() int  { return lzma2.DictSize }
+func (*goEncoder) BlockSize() int { return lzma2.MaxSize }
+func (*goEncoder) Memory() int64  { return lzma2.Memory }
 
 func (g *goEncoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error) {
 	e, ok := g.idle.Get().(*lzma2.Encoder)
@@ -85,6 +89,9 @@ func (e *xzEncoder) Name() string {
 }
 
 func (e *xzEncoder) DictSize() int { return presetDict[e.preset] }
+
+// BlockSize is three times the dictionary, as of xz's own threads, so that most of a block has a full dictionary before it.
+func (e *xzEncoder) BlockSize() int { return max(8<<20, 3*e.DictSize()) }
 
 // Memory is what xz's manual says, about twelve times the dictionary and less for the fast presets.
 func (e *xzEncoder) Memory() int64 { return 12 * int64(e.DictSize()) }

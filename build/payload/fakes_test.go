@@ -8,9 +8,10 @@ import (
 // storing is the quickest encoder: it only cuts the bytes into chunks of LZMA2 that say they are not compressed.
 type storing struct{}
 
-func (storing) Name() string  { return "stored" }
-func (storing) DictSize() int { return 4096 }
-func (storing) Memory() int64 { return 0 }
+func (storing) Name() string   { return "stored" }
+func (storing) DictSize() int  { return 4096 }
+func (storing) BlockSize() int { return 8 << 20 }
+func (storing) Memory() int64  { return 0 }
 
 func (storing) Encode(_ context.Context, dst, src []byte) ([]byte, error) {
 	// The first chunk resets the dictionary.

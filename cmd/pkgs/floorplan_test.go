@@ -25,6 +25,7 @@ var floors = []string{
 	"build/deb", "build/rpm",
 	"build/payload",
 	"build/payload/lzma2",
+	"build/payload/unlzma2",
 	"build/release", "build/release/releasetest",
 	"build/release/sigstore",
 	"build/strict",

@@ -1,8 +1,8 @@
 // Package lzma2 compresses blocks of memory to LZMA2 data, the form in which xz streams hold them.
 //
 // It is made for blocks of some megabytes that are compressed once and downloaded often, and for output that is the same on
-// every machine: it depends on nothing but the input and [Version]. Programs become about as small as with xz -3. It works in
-// one goroutine; who has more processors compresses several blocks at once.
+// every machine: it depends on nothing but the input and [Version]. Programs become about as small as with xz -1, in about
+// the time of xz -0. It works in one goroutine; who has more processors compresses several blocks at once.
 //
 // # Format
 //
@@ -25,11 +25,15 @@
 //
 // # Choices
 //
-// An encoder is free in what to repeat. Candidates come from a hash table over five bytes whose entries are chained from
-// younger to older, and from tables over two, three and four bytes that know the youngest only (matches.go). Of those at one position the one wins
-// that saves most bits, counted with fixed estimates rather than the probabilities of the moment; it has to yield to a byte
-// written plainly when one or two positions on there is one that saves more (choose.go). Chunks that compression would make
-// longer are stored.
+// An encoder is free in what to repeat. Candidates are the last four distances, and older places with the same hash of
+// three, five or eight bytes: four places for five bytes, one each for three and eight (find.go). Of those at one position
+// the one wins that saves most bits, counted with fixed estimates rather than the probabilities of the moment; it has to
+// yield to a byte written plainly when the next position has one that saves more (parse.go). What is found becomes
+// sequences, of some bytes and a repetition each, and those become chunks. Chunks that compression would make longer are
+// stored.
+//
+// There are no chains and no trees to walk: an input is at most as long as the dictionary, so that the position and some
+// bits more of the hash fit into 32 bits, and what cannot match is left alone without a look at the bytes.
 package lzma2
 
 import (
@@ -39,21 +43,22 @@ import (
 
 const (
 	// Version names the choices that the encoder makes. It changes whenever any input gives other output.
-	Version = "2"
+	Version = "3"
 	// DictSize is the farthest distance, in bytes. A decoder needs so much memory.
 	DictSize = 1 << dictBits
-	// Memory is about the number of bytes that an Encoder needs.
-	Memory = 4*(DictSize+tableSize) + 256<<10
 	// MaxSize is the largest number of bytes that can be encoded at once.
-	MaxSize = 1 << 30
+	MaxSize = DictSize
+	// Memory is about the number of bytes that an Encoder needs.
+	Memory = 3 << 20
 )
 
 const (
+	dictBits  = 23
 	maxPacked = 1 << 16
 	maxPlain  = 1 << 21
 	maxStored = 1 << 16
-	// maxOperation is more than the bytes that any operation can become.
-	maxOperation = 40
+	// maxSequence is more than the bytes that any sequence can become.
+	maxSequence = 8*maxLiterals + 40
 )
 
 // Control bytes.
@@ -68,9 +73,11 @@ const (
 
 // Encoder is memory for encoding. Its zero value is ready to use, by one goroutine at a time, any number of times.
 type Encoder struct {
-	choice chooser
+	parser parser
 	model  model
 	coder  rangeCoder
+	// todo are the sequences that have been made and not encoded.
+	todo []sequence
 }
 
 // Encode appends the compressed form of src to dst. It fails only when ctx ends. Longer input than MaxSize is a mistake of the
@@ -79,8 +86,9 @@ func (e *Encoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error) {
 	if len(src) > MaxSize {
 		panic("lzma2: more than MaxSize bytes")
 	}
-	e.choice.start(src)
+	e.parser.start(src)
 	e.model.reset()
+	e.todo = nil
 	control, storedControl := byte(resetAll), byte(storedFirst)
 	for pos := 0; pos < len(src); {
 		if ctx.Err() != nil {
@@ -101,7 +109,6 @@ func (e *Encoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error) {
 			dst = store(dst, src[pos:end], storedControl)
 			// The decoder has not seen the operations that the model has: both start again.
 			e.model.reset()
-			e.choice.again(end)
 			if control >= resetProperties {
 				control = resetProperties
 			} else {
@@ -117,10 +124,14 @@ func (e *Encoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error) {
 // chunk encodes as many bytes from pos on as go into a chunk and returns where it ends.
 func (e *Encoder) chunk(src []byte, pos int) int {
 	e.coder.start()
-	for start := pos; pos < len(src) && e.coder.size() <= maxPacked-maxOperation && pos-start <= maxPlain-maxMatch; {
-		op := e.choice.next(pos, &e.model.last)
-		e.model.encode(&e.coder, op, src, pos)
-		pos += op.length
+	for start := pos; pos < len(src) && e.coder.size() <= maxPacked-maxSequence && pos-start <= maxPlain-maxLiterals-maxMatch; {
+		if len(e.todo) == 0 {
+			e.todo = e.parser.more()
+		}
+		s := e.todo[0]
+		e.todo = e.todo[1:]
+		e.model.encode(&e.coder, s, src, pos)
+		pos += int(s.literals + s.length)
 	}
 	e.coder.end()
 	return pos

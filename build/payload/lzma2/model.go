@@ -22,23 +22,6 @@ const (
 	positions       = 1 << positionBits
 )
 
-// kind is that of an operation. From 0 to 3 it is the number of the distance that is used again.
-type kind int8
-
-const (
-	literal kind = -1
-	match   kind = -2
-	// shortRepeat writes the one byte at the last distance.
-	shortRepeat kind = -3
-)
-
-// operation is a step of the encoder: length bytes, and if they are a match, the distance less one.
-type operation struct {
-	kind     kind
-	distance uint32
-	length   int
-}
-
 // model holds the probabilities, and what else decides which of them are used.
 type model struct {
 	state uint32
@@ -51,13 +34,16 @@ type model struct {
 	isNotSecond  [states]probability
 	isFourth     [states]probability
 	isLong       [states][positions]probability
-	literals     [1 << (literalContext + literalPosition)][0x300]probability
+	literals     [1 << (literalContext + literalPosition)]literalModel
 	matchLength  lengths
 	repeatLength lengths
 	slots        [4][64]probability
 	middle       [128]probability
 	lowest       [16]probability
 }
+
+// literalModel holds 0x300 probabilities; there are more so that the length is a power of two.
+type literalModel [0x400]probability
 
 type lengths struct {
 	isNotShort, isLong probability
@@ -98,32 +84,30 @@ func reset(p []probability) {
 	}
 }
 
-// encode codes the operation at pos, and moves the model on.
-func (m *model) encode(r *rangeCoder, op operation, src []byte, pos int) {
-	position := pos % positions
-	if op.kind == literal {
-		r.bit(&m.isMatch[m.state][position], 0)
+// encode codes a sequence for the bytes at pos, and moves the model on.
+func (m *model) encode(r *rangeCoder, s sequence, src []byte, pos int) {
+	for range s.literals {
 		m.literal(r, src, pos)
+		pos++
+	}
+	if s.length == 0 {
 		return
 	}
+	position := pos % positions
 	r.bit(&m.isMatch[m.state][position], 1)
-	if op.kind == match {
-		r.bit(&m.isRepeat[m.state], 0)
-		m.matchLength.encode(r, op.length, position)
-		m.distance(r, op)
-		m.follow(7, 10)
-		return
+	for which, d := range m.last {
+		if d == s.distance-1 {
+			r.bit(&m.isRepeat[m.state], 1)
+			m.repeat(r, which, position)
+			m.repeatLength.encode(r, s.length, position)
+			m.follow(8, 11)
+			return
+		}
 	}
-	r.bit(&m.isRepeat[m.state], 1)
-	if op.kind == shortRepeat {
-		r.bit(&m.isNotLast[m.state], 0)
-		r.bit(&m.isLong[m.state][position], 0)
-		m.follow(9, 11)
-		return
-	}
-	m.repeat(r, int(op.kind), position)
-	m.repeatLength.encode(r, op.length, position)
-	m.follow(8, 11)
+	r.bit(&m.isRepeat[m.state], 0)
+	m.matchLength.encode(r, s.length, position)
+	m.distance(r, s.distance-1, s.length)
+	m.follow(7, 10)
 }
 
 // follow is the state after an operation that is not a literal, by whether the one before it was one.
@@ -135,29 +119,27 @@ func (m *model) follow(afterLiteral, afterMatch uint32) {
 	}
 }
 
-// literal codes a byte.
+// literal codes a byte. The last distance again, for one byte, is mostly cheaper if it is the same there.
 func (m *model) literal(r *rangeCoder, src []byte, pos int) {
+	position := pos % positions
+	other, same := uint32(0), uint32(0)
+	if m.state >= firstAfterMatch {
+		other, same = uint32(src[pos-int(m.last[0])-1]), 0x100
+		if other == uint32(src[pos]) {
+			r.bit(&m.isMatch[m.state][position], 1)
+			r.bit(&m.isRepeat[m.state], 1)
+			r.bit(&m.isNotLast[m.state], 0)
+			r.bit(&m.isLong[m.state][position], 0)
+			m.follow(9, 11)
+			return
+		}
+	}
 	before := byte(0)
 	if pos > 0 {
 		before = src[pos-1]
 	}
-	p := &m.literals[before>>(8-literalContext)]
-	if m.state < firstAfterMatch {
-		r.tree(p[:], uint32(src[pos]), 8)
-	} else {
-		// The match before was as long as it could be, so the byte that would have made it longer is one that this is
-		// not. Its bits choose the probabilities as long as they are the same.
-		other := uint32(src[pos-int(m.last[0])-1])
-		node, same := uint32(1), uint32(0x100)
-		for i := 7; i >= 0; i-- {
-			bit, otherBit := uint32(src[pos])>>i&1, other>>i&1
-			r.bit(&p[same+same*otherBit+node], bit)
-			node = node<<1 | bit
-			if bit != otherBit {
-				same = 0
-			}
-		}
-	}
+	r.bit(&m.isMatch[m.state][position], 0)
+	r.literal(&m.literals[before>>(8-literalContext)], uint32(src[pos]), other, same)
 	switch {
 	case m.state < 4:
 		m.state = 0
@@ -170,14 +152,13 @@ func (m *model) literal(r *rangeCoder, src []byte, pos int) {
 
 // distance codes the distance of a match: its highest bit and the one below together with its length, the slot; then the
 // bits below those, of which in long distances only the lowest four have probabilities.
-func (m *model) distance(r *rangeCoder, op operation) {
-	d := op.distance
+func (m *model) distance(r *rangeCoder, d, length uint32) {
 	slot := d
 	if d >= 4 {
 		n := uint32(bits.Len32(d)) - 1
 		slot = n<<1 | d>>(n-1)&1
 	}
-	r.tree(m.slots[min(op.length-minMatch, len(m.slots)-1)][:], slot, 6)
+	r.tree(m.slots[min(length-minMatch, uint32(len(m.slots)-1))][:], slot, 6)
 	if slot >= 4 {
 		below := uint(slot>>1) - 1
 		base := (2 | slot&1) << below
@@ -210,8 +191,8 @@ func (m *model) repeat(r *rangeCoder, which, position int) {
 	m.last[0] = d
 }
 
-func (l *lengths) encode(r *rangeCoder, length, position int) {
-	n := uint32(length - minMatch)
+func (l *lengths) encode(r *rangeCoder, length uint32, position int) {
+	n := length - minMatch
 	if n < 8 {
 		r.bit(&l.isNotShort, 0)
 		r.tree(l.short[position][:], n, 3)
