@@ -50,6 +50,7 @@ func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, co
 		}
 	}
 	// The pointers that change come last, so that the last of all tells whether a publication was finished.
+	carried := len(s.manifest.Pointers)
 	for _, half := range fresh {
 		index := s.debIndex
 		if half == "rpm" {
@@ -59,6 +60,7 @@ func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, co
 			return err
 		}
 	}
+	inTurn(s.manifest.Pointers[carried:])
 	slices.SortFunc(s.manifest.Objects, func(a, b Object) int { return cmp.Compare(a.Name, b.Name) })
 	s.manifest.Objects = slices.CompactFunc(s.manifest.Objects, func(a, b Object) bool { return a == b })
 	for i := range s.manifest.Objects {

@@ -17,7 +17,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo/apt"
@@ -219,65 +222,122 @@ func (e *ChangedError) Error() string {
 
 // live reads the contents that a stream has now from its index. It is what the next index is derived from and signed
 // for, so nothing is believed that no trusted key has signed: the signatures on Release and repomd.xml are verified, and
-// the indexes must have the digests that these name.
-func live(ctx context.Context, b bucket.Bucket, state *State, trusted *keys.Keyring, at time.Time) (Contents, error) {
+// the indexes must have the digests that these name. Pointers that it reads on the way are noted in seen.
+func live(ctx context.Context, b bucket.Bucket, state *State, trusted *keys.Keyring, at time.Time, seen *sightings) (Contents, error) {
 	var c Contents
 	if !state.Exists() {
 		return c, nil
 	}
-	stream, m := state.Head.Stream, &state.Manifest
-	distrust := func(name string, err error) error {
-		return fmt.Errorf("%s/%s, serial %d: %w: nothing is published on top of it; run `pkgs verify %s`", b, name, m.Serial, err, stream)
-	}
+	l := &liveIndex{b, state.Head.Stream, &state.Manifest, trusted, at, seen}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { c.Debs, err = l.debs(ctx); return err })
+	group.Go(func() (err error) { c.Rpms, err = l.rpms(ctx); return err })
+	return c, group.Wait()
+}
 
-	if p, ok := m.pointer(stream.Deb(layout.InRelease)); ok {
-		release, _, err := sign.VerifyClearsigned([]byte(p.Data), trusted, at)
-		if err != nil {
-			return c, distrust(p.Name, err)
-		}
-		index, err := apt.ParseRelease(release)
-		if err != nil {
-			return c, distrust(p.Name, err)
-		}
-		i := slices.IndexFunc(index.Indexes, func(f apt.IndexFile) bool { return f.Path == layout.Packages })
-		if i < 0 {
-			return c, distrust(p.Name, errors.New("does not name "+layout.Packages))
-		}
-		sum := index.Indexes[i].SHA256
-		data, err := hashed(ctx, b, stream.Deb(layout.ByHash(sum)), sum)
-		if err != nil {
-			return c, err
-		}
-		if c.Debs, err = apt.ParsePackages(data); err != nil {
-			return c, distrust(stream.Deb(layout.Packages), err)
+// liveIndex is the index of a publication in a bucket.
+type liveIndex struct {
+	bucket   bucket.Bucket
+	stream   layout.Stream
+	manifest *Manifest
+	trusted  *keys.Keyring
+	at       time.Time
+	seen     *sightings // nil when the publication is not the live one
+}
+
+func (l *liveIndex) distrust(name string, err error) error {
+	return fmt.Errorf("%s/%s, serial %d: %w: nothing is published on top of it; run `pkgs verify %s`", l.bucket, name, l.manifest.Serial, err, l.stream)
+}
+
+func (l *liveIndex) debs(ctx context.Context) ([]*apt.Package, error) {
+	p, ok := l.manifest.pointer(l.stream.Deb(layout.InRelease))
+	if !ok {
+		return nil, nil
+	}
+	release, _, err := sign.VerifyClearsigned([]byte(p.Data), l.trusted, l.at)
+	if err != nil {
+		return nil, l.distrust(p.Name, err)
+	}
+	index, err := apt.ParseRelease(release)
+	if err != nil {
+		return nil, l.distrust(p.Name, err)
+	}
+	i := slices.IndexFunc(index.Indexes, func(f apt.IndexFile) bool { return f.Path == layout.PackagesGz })
+	if i < 0 {
+		return nil, l.distrust(p.Name, errors.New("does not name "+layout.PackagesGz))
+	}
+	data, err := l.packagesGz(ctx, index.Indexes[i].SHA256)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := gunzip(data)
+	if err != nil {
+		return nil, l.distrust(l.stream.Deb(layout.PackagesGz), err)
+	}
+	debs, err := apt.ParsePackages(plain)
+	if err != nil {
+		return nil, l.distrust(l.stream.Deb(layout.Packages), err)
+	}
+	return debs, nil
+}
+
+// packagesGz reads the index with a digest: where the live one is read by its plain name, which tells the generation of
+// that pointer along with it, and if it is not there, by its digest.
+func (l *liveIndex) packagesGz(ctx context.Context, sha256 string) ([]byte, error) {
+	if l.seen != nil {
+		name := l.stream.Deb(layout.PackagesGz)
+		data, info, err := readAll(ctx, l.bucket, name, maxIndex)
+		switch {
+		case err == nil && digest(data) == sha256:
+			l.seen.add(name, info.Generation)
+			return data, nil
+		case err != nil && !errors.Is(err, bucket.ErrNotExist):
+			return nil, err
 		}
 	}
+	return hashed(ctx, l.bucket, l.stream.Deb(layout.ByHash(sha256)), sha256)
+}
 
-	if p, ok := m.pointer(stream.Rpm(layout.Repomd)); ok {
-		asc, _ := m.pointer(stream.Rpm(layout.RepomdAsc))
-		if _, err := sign.VerifyDetached([]byte(p.Data), []byte(asc.Data), trusted, at); err != nil {
-			return c, distrust(p.Name, err)
-		}
-		repomd, err := yum.ParseRepomd([]byte(p.Data))
-		if err != nil {
-			return c, distrust(p.Name, err)
-		}
-		index := map[string][]byte{}
-		for _, d := range repomd.Indexes {
-			name := stream.Rpm(d.Href)
-			data, err := hashed(ctx, b, name, d.SHA256)
+func (l *liveIndex) rpms(ctx context.Context) ([]*yum.Package, error) {
+	p, ok := l.manifest.pointer(l.stream.Rpm(layout.Repomd))
+	if !ok {
+		return nil, nil
+	}
+	asc, _ := l.manifest.pointer(l.stream.Rpm(layout.RepomdAsc))
+	if _, err := sign.VerifyDetached([]byte(p.Data), []byte(asc.Data), l.trusted, l.at); err != nil {
+		return nil, l.distrust(p.Name, err)
+	}
+	repomd, err := yum.ParseRepomd([]byte(p.Data))
+	if err != nil {
+		return nil, l.distrust(p.Name, err)
+	}
+	var mu sync.Mutex
+	index := map[string][]byte{}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, d := range repomd.Indexes {
+		group.Go(func() error {
+			name := l.stream.Rpm(d.Href)
+			data, err := hashed(ctx, l.bucket, name, d.SHA256)
 			if err != nil {
-				return c, err
+				return err
 			}
-			if index[d.Kind], err = gunzip(data); err != nil {
-				return c, distrust(name, err)
+			if data, err = gunzip(data); err != nil {
+				return l.distrust(name, err)
 			}
-		}
-		if c.Rpms, err = yum.ParseIndex("", index["primary"], index["filelists"], index["other"]); err != nil {
-			return c, distrust(p.Name, err)
-		}
+			mu.Lock()
+			defer mu.Unlock()
+			index[d.Kind] = data
+			return nil
+		})
 	}
-	return c, nil
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	rpms, err := yum.ParseIndex("", index["primary"], index["filelists"], index["other"])
+	if err != nil {
+		return nil, l.distrust(p.Name, err)
+	}
+	return rpms, nil
 }
 
 // hashed reads an object that must have the digest which a signed index names.

@@ -42,7 +42,7 @@ func (e *ImmutableError) Error() string {
 // planned, or was overtaken by a newer publication after the commit. After an error, executing a newly made plan goes on
 // from where this one stopped.
 func (p *Publisher) Execute(ctx context.Context, plan *Plan) error {
-	run := &execution{Publisher: p, plan: plan, content: map[string]bucket.Content{}}
+	run := &execution{Publisher: p, plan: plan, content: map[string]bucket.Content{}, seen: plan.seen}
 	run.progress = Progress{Stream: plan.Stream, TotalObjects: len(plan.Writes), TotalBytes: plan.Bytes()}
 	for _, w := range plan.Writes {
 		if w.content.Open != nil {
@@ -57,27 +57,22 @@ func (p *Publisher) Execute(ctx context.Context, plan *Plan) error {
 	}
 	if len(plan.finish) > 0 {
 		p.Log.Info("finish a publication that was cut off", "stream", plan.Stream, "serial", plan.base.Head.Serial)
-		if err := run.project(ctx, plan.base.Head, plan.finish, nil); err != nil {
+		run.seen = newSightings() // those of the plan may be what is overwritten now
+		if err := run.project(ctx, plan.base.Head, plan.finish); err != nil {
 			return err
 		}
 	}
 	if plan.Reason == "" {
 		return nil
 	}
-	for _, class := range []layout.Class{layout.Package, layout.Attestation, layout.Hashed} {
-		if err := run.create(ctx, class); err != nil {
-			return err
-		}
-	}
-	generations, err := run.generations(ctx)
-	if err != nil {
+	if err := run.create(ctx); err != nil {
 		return err
 	}
 	if err := run.commit(ctx); err != nil {
 		return err
 	}
 	p.Log.Info("committed", "stream", plan.Stream, "serial", plan.Serial)
-	return run.project(ctx, plan.head, plan.project, generations)
+	return run.project(ctx, plan.head, plan.project)
 }
 
 // execution is one run of Execute.
@@ -85,24 +80,31 @@ type execution struct {
 	*Publisher
 	plan    *Plan
 	content map[string]bucket.Content // of the objects that the plan writes anew, by name
+	seen    *sightings                // of pointers, from before the commit
 
 	mu       sync.Mutex
 	progress Progress // guarded by mu
 }
 
-// create writes the immutable objects of one class, many at a time, and manifests one at a time after all others of their
-// class, the oldest first: what a manifest names is never newer than the manifest.
-func (run *execution) create(ctx context.Context, class layout.Class) error {
+// create writes the immutable objects, many at a time, and after them the manifests which say that they are there, one at a
+// time and the oldest first: what a manifest names is never newer than the manifest. Along with the objects it looks at the
+// pointers that will be overwritten.
+func (run *execution) create(ctx context.Context) error {
 	var manifests []Write
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(run.Parallel)
 	for _, w := range run.plan.Writes {
 		switch {
-		case w.Class != class || run.putBack(w.Name):
+		case !w.Class.Policy().Immutable || run.putBack(w.Name):
 		case strings.HasPrefix(w.Name, run.plan.Stream.Manifests()):
 			manifests = append(manifests, w)
 		default:
 			group.Go(func() error { return run.createOne(inner, w) })
+		}
+	}
+	for _, pointer := range run.plan.project {
+		if _, ok := run.seen.of(pointer.Name); !ok {
+			group.Go(func() error { return run.look(inner, pointer.Name) })
 		}
 	}
 	err := group.Wait()
@@ -128,6 +130,8 @@ func (run *execution) createOne(ctx context.Context, w Write) error {
 	}
 	have, readErr := run.digestOf(ctx, w.Name)
 	switch {
+	case errors.Is(readErr, bucket.ErrNotExist) && errors.Is(err, bucket.ErrCondition):
+		return fmt.Errorf("%w: it was refused because it exists, and then it did not: run the command again", err)
 	case readErr != nil && errors.Is(err, bucket.ErrCondition):
 		return readErr
 	case readErr != nil:
@@ -161,27 +165,6 @@ func (run *execution) digestOf(ctx context.Context, name string) (string, error)
 	return digestReader(r)
 }
 
-// generations reads the generation of every pointer that will be projected after the commit.
-func (run *execution) generations(ctx context.Context) (map[string]bucket.Generation, error) {
-	var mu sync.Mutex
-	found := map[string]bucket.Generation{}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(run.Parallel)
-	for _, pointer := range run.plan.project {
-		group.Go(func() error {
-			info, err := run.Bucket.Stat(ctx, pointer.Name)
-			if err != nil && !errors.Is(err, bucket.ErrNotExist) {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			found[pointer.Name] = info.Generation
-			return nil
-		})
-	}
-	return found, group.Wait()
-}
-
 // commit replaces HEAD. An unclear answer is cleared up by reading HEAD back.
 func (run *execution) commit(ctx context.Context) error {
 	name := run.plan.Stream.Head()
@@ -202,72 +185,6 @@ func (run *execution) commit(ctx context.Context) error {
 		return &RaceError{Stream: run.plan.Stream, Serial: run.plan.Serial}
 	}
 	return err
-}
-
-// isHead tells whether HEAD is the one given.
-func (run *execution) isHead(ctx context.Context, head Head) (bool, error) {
-	data, _, err := readAll(ctx, run.Bucket, head.Stream.Head(), maxHead)
-	if err != nil {
-		return false, err
-	}
-	var now Head
-	if err := decodeJSON(data, &now); err != nil {
-		return false, err
-	}
-	return now.equal(&head), nil
-}
-
-// project brings pointers up to date with a committed head, in order. generations are those read before a moment at
-// which HEAD was known to be head; a pointer that is not in them has its generation read here. It returns nil without
-// doing the rest when head is no longer the stream's HEAD.
-func (run *execution) project(ctx context.Context, head Head, pointers []Pointer, generations map[string]bucket.Generation) error {
-	for _, pointer := range pointers {
-		content, err := run.pointerContent(ctx, pointer, head.URL)
-		if err != nil {
-			return err
-		}
-		generation, known := generations[pointer.Name]
-		for {
-			if !known {
-				info, err := run.Bucket.Stat(ctx, pointer.Name)
-				if err != nil && !errors.Is(err, bucket.ErrNotExist) {
-					return err
-				}
-				generation = info.Generation
-				mine, err := run.isHead(ctx, head)
-				if err != nil {
-					return err
-				}
-				if !mine {
-					run.Log.Info("a newer publication has taken over the pointers", "stream", head.Stream, "serial", head.Serial)
-					return nil
-				}
-			}
-			_, err = run.put(ctx, pointer.Name, content, bucket.IfGeneration(generation))
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, bucket.ErrCondition) {
-				return fmt.Errorf("%w: serial %d is committed, and any next run brings its pointers up to date", err, head.Serial)
-			}
-			known = false
-		}
-	}
-	return nil
-}
-
-// pointerContent is the bytes of a pointer in the bucket with a public address: those of the plan, or, when an earlier
-// publication is finished, those in its manifest or in the object that it is a copy of.
-func (run *execution) pointerContent(ctx context.Context, pointer Pointer, url string) (bucket.Content, error) {
-	if pointer.Copy == "" {
-		_, data := pointer.in(url)
-		return text(data), nil
-	}
-	if c, ok := run.content[pointer.Copy]; ok {
-		return c, nil
-	}
-	data, err := hashed(ctx, run.Bucket, pointer.Copy, pointer.SHA256)
-	return text(data), err
 }
 
 // put writes an object with the headers of its class and counts the progress.
@@ -313,44 +230,6 @@ func (c *countingReader) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
 	c.run.count(0, int64(n))
 	return n, err
-}
-
-// unfinished finds the pointers of the live publication that do not have the bytes which its manifest gives them. The
-// pointers are written in order, so when the last one is right they all are: one read when there is nothing to do. With
-// all, none is taken for right without a look.
-func (p *Publisher) unfinished(ctx context.Context, state *State, all bool) ([]Pointer, error) {
-	pointers := state.Manifest.Pointers
-	if len(pointers) == 0 {
-		return nil, nil
-	}
-	var found []Pointer
-	for i := len(pointers) - 1; i >= 0; i-- {
-		want, _ := pointers[i].in(state.Head.URL)
-		ok, err := p.hasBytes(ctx, want)
-		if err != nil {
-			return nil, err
-		}
-		if i == len(pointers)-1 && ok && !all {
-			return nil, nil
-		}
-		if !ok {
-			found = append([]Pointer{pointers[i]}, found...)
-		}
-	}
-	return found, nil
-}
-
-func (p *Publisher) hasBytes(ctx context.Context, o Object) (bool, error) {
-	r, _, err := p.Bucket.Open(ctx, o.Name)
-	if errors.Is(err, bucket.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	defer r.Close()
-	have, err := digestReader(r)
-	return have == o.SHA256, err
 }
 
 // content is a package file on disk. It is opened when it is written, and the bucket checks what it reads against the

@@ -44,6 +44,8 @@ type Plan struct {
 	withdrawn []Withdrawn
 	// lost are the objects to put back.
 	lost []Write
+	// seen are the generations of pointers that planning came across.
+	seen *sightings
 	// finish and project are the pointers to project before and after the commit.
 	finish, project []Pointer
 }

@@ -77,7 +77,7 @@ func (p *Publisher) Promote(ctx context.Context, from bucket.Bucket, stream Stre
 	if err != nil {
 		return nil, err
 	}
-	plan, err := p.begin(ctx, stream.Name, state, nil, false)
+	plan, err := p.begin(ctx, stream.Name, state, nil, false, func(context.Context, *sightings) error { return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (p *Publisher) checkStaged(ctx context.Context, from bucket.Bucket, source 
 	if err := report.Err(); err != nil {
 		return fmt.Errorf("nothing is promoted: %w", err)
 	}
-	contents, err := live(ctx, from, source, p.Keyring, now)
+	contents, err := live(ctx, from, source, p.Keyring, now, nil)
 	if err != nil {
 		return err
 	}

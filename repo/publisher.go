@@ -39,7 +39,7 @@ type Config struct {
 	By, ConfigDigest string
 	// Now tells the time.
 	Now func() time.Time
-	// Parallel is how many objects are written at once; 0 is 16.
+	// Parallel is how many objects are written at once; 0 is 64. Each takes some 100 KB of memory, however large it is.
 	Parallel int
 	// Progress is called while a plan is executed, if it is not nil; never by two goroutines at a time.
 	Progress func(Progress)
@@ -60,7 +60,7 @@ type Publisher struct{ Config }
 // NewPublisher returns a Publisher with the defaults of cfg filled in.
 func NewPublisher(cfg Config) *Publisher {
 	cfg.Validity = cmp.Or(cfg.Validity, 30*24*time.Hour)
-	cfg.Parallel = cmp.Or(cfg.Parallel, 16)
+	cfg.Parallel = cmp.Or(cfg.Parallel, 64)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -110,22 +110,24 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 			return nil, err
 		}
 	}
-	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint)
-	if err != nil {
-		return nil, err
-	}
 	files := change.Add
 	if files == nil {
 		files = &Files{}
 	}
-	if state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign {
-		return plan, nil
-	}
-
+	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign
 	now := p.Now().UTC()
-	before, err := live(ctx, p.Bucket, state, p.Keyring, now)
+	var before Contents
+	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint, func(ctx context.Context, seen *sightings) (err error) {
+		if !idle {
+			before, err = live(ctx, p.Bucket, state, p.Keyring, now, seen)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
+	}
+	if idle {
+		return plan, nil
 	}
 	after := before
 	if change.To != 0 {
@@ -133,7 +135,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		if err != nil {
 			return nil, err
 		}
-		after, err = live(ctx, p.Bucket, &State{Head: state.Head, Manifest: *earlier, Generation: state.Generation}, p.Keyring, now)
+		after, err = live(ctx, p.Bucket, &State{Head: state.Head, Manifest: *earlier, Generation: state.Generation}, p.Keyring, now, nil)
 		if errors.Is(err, bucket.ErrNotExist) {
 			return nil, fmt.Errorf("the index of serial %d is not in the bucket: only that of the last %d publications is kept for long, and one that was promoted together with a later one never came here: choose another serial: %w", change.To, Retained, err)
 		}
@@ -171,13 +173,13 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 }
 
 // begin starts a plan on top of a state with what is to be put back, and with what an earlier publication left unfinished;
-// repoint is as in Change.
-func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *State, restore Found, repoint bool) (*Plan, error) {
+// repoint is as in Change. What else is to be read is read at the same time.
+func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *State, restore Found, repoint bool, read func(context.Context, *sightings) error) (*Plan, error) {
 	plan := &Plan{
 		Stream: stream, Bucket: p.Bucket.String(),
 		Serial: state.Head.Serial, From: state.Head.Serial, Time: state.Head.Time,
 		Added: []string{}, Removed: []string{}, Kept: len(state.Manifest.packages()),
-		Writes: []Write{}, base: state, head: state.Head, have: map[string]Object{},
+		Writes: []Write{}, base: state, head: state.Head, have: map[string]Object{}, seen: newSightings(),
 	}
 	for _, o := range state.Manifest.Objects {
 		plan.have[o.Name] = o
@@ -186,7 +188,13 @@ func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *Stat
 	if err != nil {
 		return nil, err
 	}
-	if plan.finish, err = p.unfinished(ctx, state, repoint); err != nil {
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error { return read(inner, plan.seen) })
+	group.Go(func() (err error) {
+		plan.finish, err = p.unfinished(inner, state, repoint, plan.seen)
+		return err
+	})
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	for _, pointer := range plan.finish {

@@ -294,60 +294,6 @@ func TestNoKeyNeeded(t *testing.T) {
 	}
 }
 
-// TestCrashes kills a publication before and after every write it makes. After each, a client finds the old state or the
-// new one, and the next run completes the new one.
-func TestCrashes(t *testing.T) {
-	one, two := packages(t, "1.35.0", "one"), packages(t, "1.35.1", "two")
-	for _, fault := range []bucket.Fault{bucket.NotApplied, bucket.Applied} {
-		for dies := 1; ; dies++ {
-			b := bucket.NewMemory()
-			p := publisher(t, b)
-			p.Parallel = 1
-			mustAdd(t, p, one)
-
-			puts, dead := 0, false
-			var at string
-			b.Fault = func(op, name string) bucket.Fault {
-				if dead {
-					return bucket.NotApplied
-				}
-				if op != "put" {
-					return bucket.OK
-				}
-				if puts++; puts == dies {
-					dead, at = true, name
-					return fault
-				}
-				return bucket.OK
-			}
-			_, err := add(t, p, two)
-			b.Fault = nil
-			if !dead {
-				if err != nil {
-					t.Fatal(err)
-				}
-				break
-			}
-			where := fmt.Sprintf("%v %s", fault, at)
-			// An apt that finds indexes by hash reads InRelease alone; the plain names follow it.
-			// Likewise, a client of mirrorlist= does not read repomd.xml, which may be behind.
-			plain := []string{"deb/" + layout.Packages, "deb/" + layout.PackagesGz, "deb/" + layout.Release, "deb/" + layout.ReleaseGpg, "rpm/" + layout.Mirrorlist}
-			// Between repomd.xml and its signature only clients of mirrorlist= are spared.
-			if committed := fault == bucket.Applied; !(at == streamName.Rpm(layout.Repomd) && committed || at == streamName.Rpm(layout.RepomdAsc) && !committed) {
-				if debs, rpms := counts(t, b, plain...); debs != 2 && debs != 4 || rpms != 2 && rpms != 4 {
-					t.Errorf("%s: a client finds %d debs and %d rpms", where, debs, rpms)
-				}
-			}
-			if _, err := add(t, p, two); err != nil {
-				t.Errorf("%s: the next run fails: %v", where, err)
-			}
-			if n := check(t, b); n != 4 {
-				t.Errorf("%s: after the next run a client finds %d debs", where, n)
-			}
-		}
-	}
-}
-
 // TestRace lets many publishers add a version each at the same time, again and again until all have succeeded. Nothing
 // is lost, and serials are unique.
 func TestRace(t *testing.T) {
@@ -428,23 +374,6 @@ func TestOldPublisher(t *testing.T) {
 	b.Fault = nil
 	if n := check(t, b); n != 6 {
 		t.Errorf("%d debs, want 6", n)
-	}
-}
-
-// TestRequests counts what a publication with no change costs.
-func TestRequests(t *testing.T) {
-	b := bucket.NewMemory()
-	p := publisher(t, b)
-	files := packages(t, "1.35.0", "one")
-	mustAdd(t, p, files)
-	var ops []string
-	b.Fault = func(op, name string) bucket.Fault {
-		ops = append(ops, op+" "+name)
-		return bucket.OK
-	}
-	mustAdd(t, p, files)
-	if len(ops) > 3 {
-		t.Errorf("%d requests: %v", len(ops), ops)
 	}
 }
 

@@ -27,8 +27,9 @@ import (
 // All processes of one machine may write at once, as may those of several machines on a file system whose flock works
 // across them.
 //
-// Generations are digests of the bytes for objects up to 1 MiB, so that a compare-and-swap compares what it is about.
-// Larger ones, which are packages, are told apart by size, time and inode. Headers are not kept.
+// A generation is made of the file's size, time and inode, which every write makes anew, and for objects up to 1 MiB of the
+// digest of the bytes, so that a compare-and-swap compares what it is about even where a file system's clock is coarse.
+// Headers are not kept.
 //
 // Nothing outside of the directory is read or written. Symbolic links are refused wherever they stand.
 type Dir struct {
@@ -40,7 +41,7 @@ type Dir struct {
 	swept bool     // guarded by mu: unfinished files were looked for
 }
 
-// hashedSize is how large an object may be whose generation is the digest of its bytes.
+// hashedSize is how large an object may be whose generation has the digest of its bytes in it.
 const hashedSize = 1 << 20
 
 // NewDir returns the bucket in the directory at path. The directory need not exist: until something is put into it, the
@@ -179,14 +180,14 @@ func (d *Dir) readFile(root *os.Root, name string) (_ io.ReadCloser, _ Info, err
 
 // generation tells the states of a file apart; sha256 is needed of small ones only.
 func generation(stat fs.FileInfo, sha256 string) Generation {
-	if stat.Size() <= hashedSize {
-		return Generation(sha256)
-	}
 	var inode uint64
 	if s, ok := stat.Sys().(*syscall.Stat_t); ok {
 		inode = s.Ino
 	}
-	return Generation(fmt.Sprintf("%d-%d-%d", stat.Size(), stat.ModTime().UnixNano(), inode))
+	if stat.Size() > hashedSize {
+		sha256 = "" // Put knows it, and Stat does not
+	}
+	return Generation(fmt.Sprintf("%d-%d-%d-%.16s", stat.Size(), stat.ModTime().UnixNano(), inode, sha256))
 }
 
 var errSymlink = errors.New("a symbolic link stands in its path: a bucket is made of files and folders only, remove it")
