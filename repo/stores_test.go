@@ -1,9 +1,7 @@
 package repo
 
 import (
-	"fmt"
 	"os"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,8 +16,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// eachKind runs a test on every kind of bucket; fresh makes another empty one. The requests of the cloud stores come
-// through a proxy that can make trouble; it is nil for the others.
+// eachKind runs a test on every kind of bucket. fresh makes another empty one, of which only the last is good. The requests
+// of the cloud stores come through a proxy that can make trouble; it is nil for the others.
 func eachKind(t *testing.T, test func(t *testing.T, fresh func() bucket.Bucket, faults *buckettest.Faults)) {
 	t.Run("memory", func(t *testing.T) {
 		t.Parallel()
@@ -27,29 +25,60 @@ func eachKind(t *testing.T, test func(t *testing.T, fresh func() bucket.Bucket, 
 	})
 	t.Run("dir", func(t *testing.T) {
 		t.Parallel()
-		test(t, func() bucket.Bucket { return bucket.NewDir(t.TempDir()) }, nil)
+		test(t, func() bucket.Bucket { return bucket.NewDir(quickDir(t)) }, nil)
 	})
-	for name, start := range map[string]func(buckettest.Front) (*buckettest.Store, error){"gcs": buckettest.GCS, "s3": buckettest.S3} {
+	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			faults := &buckettest.Faults{}
-			store, err := start(faults.Front)
-			if err != nil {
-				t.Fatal(err)
+			var store *buckettest.Store
+			stop := func() {
+				if store != nil {
+					store.Close()
+				}
 			}
-			t.Cleanup(store.Close)
-			var n atomic.Int64
-			test(t, func() bucket.Bucket { return openStore(t, store, fmt.Sprint("bucket", n.Add(1))) }, faults)
+			t.Cleanup(func() { stop() })
+			test(t, func() bucket.Bucket {
+				stop() // the fakes become slow when they have many objects
+				var err error
+				if store, err = start(faults.Front); err != nil {
+					t.Fatal(err)
+				}
+				return openStore(t, store)
+			}, faults)
 		})
 	}
 }
 
-// openStore opens a bucket in a fake of a cloud store. It waits less long than one in earnest.
-func openStore(t *testing.T, store *buckettest.Store, prefix string) bucket.Bucket {
+// stores are the fakes of cloud stores.
+var stores = map[string]func(buckettest.Front) (*buckettest.Store, error){"gcs": buckettest.GCS, "s3": buckettest.S3}
+
+// openStore opens the bucket of a fake of a cloud store. It waits less long than one in earnest.
+func openStore(t *testing.T, store *buckettest.Store) bucket.Bucket {
 	t.Helper()
-	b, err := bucket.Options{Pause: time.Millisecond, Patience: 2 * time.Second}.Open(store.Address(prefix))
+	b, err := bucket.Options{Pause: time.Millisecond, Patience: 10 * time.Second}.Open(store.Address("prefix"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// quickDir is a directory in memory where there is one: no test here cuts the power, and it is the waiting for the disk
+// that takes the time.
+func quickDir(t *testing.T) string {
+	t.Helper()
+	memory := "/dev/shm"
+	if _, err := os.Stat(memory); err != nil {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(memory, "pkgs-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
