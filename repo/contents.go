@@ -223,12 +223,14 @@ func (e *ChangedError) Error() string {
 // live reads the contents that a stream has now from its index. It is what the next index is derived from and signed
 // for, so nothing is believed that no trusted key has signed: the signatures on Release and repomd.xml are verified, and
 // the indexes must have the digests that these name. Pointers that it reads on the way are noted in seen.
-func live(ctx context.Context, b bucket.Bucket, state *State, trusted *keys.Keyring, at time.Time, seen *sightings) (Contents, error) {
+//
+// Unless whole is set, the rpms are those of primary alone: enough for the gates, not for another index.
+func live(ctx context.Context, b bucket.Bucket, state *State, trusted *keys.Keyring, at time.Time, whole bool, seen *sightings) (Contents, error) {
 	var c Contents
 	if !state.Exists() {
 		return c, nil
 	}
-	l := &liveIndex{b, state.Head.Stream, &state.Manifest, trusted, at, seen}
+	l := &liveIndex{b, state.Head.Stream, &state.Manifest, trusted, at, whole, seen}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) { c.Debs, err = l.debs(ctx); return err })
 	group.Go(func() (err error) { c.Rpms, err = l.rpms(ctx); return err })
@@ -242,6 +244,7 @@ type liveIndex struct {
 	manifest *Manifest
 	trusted  *keys.Keyring
 	at       time.Time
+	whole    bool
 	seen     *sightings // nil when the publication is not the live one
 }
 
@@ -315,6 +318,9 @@ func (l *liveIndex) rpms(ctx context.Context) ([]*yum.Package, error) {
 	index := map[string][]byte{}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, d := range repomd.Indexes {
+		if !l.whole && d.Kind != "primary" {
+			continue
+		}
 		group.Go(func() error {
 			name := l.stream.Rpm(d.Href)
 			data, err := hashed(ctx, l.bucket, name, d.SHA256)
@@ -333,7 +339,12 @@ func (l *liveIndex) rpms(ctx context.Context) ([]*yum.Package, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	rpms, err := yum.ParseIndex("", index["primary"], index["filelists"], index["other"])
+	var rpms []*yum.Package
+	if l.whole {
+		rpms, err = yum.ParseIndex("", index["primary"], index["filelists"], index["other"])
+	} else {
+		rpms, err = yum.ParsePrimary("", index["primary"])
+	}
 	if err != nil {
 		return nil, l.distrust(p.Name, err)
 	}

@@ -166,16 +166,13 @@ func eitherState(t *testing.T, b bucket.Bucket, first, second *Plan, where strin
 	underway := []string{"deb/" + layout.Packages, "deb/" + layout.PackagesGz, "deb/" + layout.Release, "deb/" + layout.ReleaseGpg, "rpm/" + layout.Mirrorlist}
 	is := map[string]int{}
 	for _, pointer := range second.project {
-		old, _ := first.base.Manifest.pointer(pointer.Name)
-		for _, p := range first.project {
-			if p.Name == pointer.Name {
-				old = p
-			}
-		}
-		switch data := read(t, b, pointer.Name); digest([]byte(data)) {
+		i := slices.IndexFunc(first.project, func(p Pointer) bool { return p.Name == pointer.Name })
+		old, _ := first.project[i].in(first.head.URL)
+		now, _ := pointer.in(second.head.URL)
+		switch digest([]byte(read(t, b, pointer.Name))) {
 		case old.SHA256:
 			is[pointer.Name] = 1
-		case pointer.SHA256:
+		case now.SHA256:
 			is[pointer.Name] = 2
 		default:
 			t.Errorf("%s: %s has the bytes of neither publication", where, pointer.Name)

@@ -159,7 +159,7 @@ func (p *Publisher) checkStaged(ctx context.Context, from bucket.Bucket, source 
 	if err := report.Err(); err != nil {
 		return fmt.Errorf("nothing is promoted: %w", err)
 	}
-	contents, err := live(ctx, from, source, p.Keyring, now, nil)
+	contents, err := live(ctx, from, source, p.Keyring, now, true, nil)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	var before Contents
 	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint, func(ctx context.Context, seen *sightings) (err error) {
 		if !idle {
-			before, err = live(ctx, p.Bucket, state, p.Keyring, now, seen)
+			before, err = live(ctx, p.Bucket, state, p.Keyring, now, change.concerns("rpm", state), seen)
 		}
 		return err
 	})
@@ -135,7 +135,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		if err != nil {
 			return nil, err
 		}
-		after, err = live(ctx, p.Bucket, &State{Head: state.Head, Manifest: *earlier, Generation: state.Generation}, p.Keyring, now, nil)
+		after, err = live(ctx, p.Bucket, &State{Head: state.Head, Manifest: *earlier, Generation: state.Generation}, p.Keyring, now, true, nil)
 		if errors.Is(err, bucket.ErrNotExist) {
 			return nil, fmt.Errorf("the index of serial %d is not in the bucket: only that of the last %d publications is kept for long, and one that was promoted together with a later one never came here: choose another serial: %w", change.To, Retained, err)
 		}
@@ -170,6 +170,18 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	plan.Reason = cmp.Or(change.Reason, "new packages")
 	plan.withdrawn = withdraw(state.Manifest.Withdrawn, plan, change, all)
 	return plan, p.assemble(ctx, plan, &stream, after, files, change.Resign, now)
+}
+
+// concerns tells whether a change can make the index of a half, deb or rpm, another.
+func (c *Change) concerns(half string, state *State) bool {
+	in := func(name string) bool { return inHalf(state.Head.Stream, half, name) }
+	files := &Files{}
+	if c.Add != nil && half == "deb" {
+		files.Debs = c.Add.Debs
+	} else if c.Add != nil {
+		files.Rpms = c.Add.Rpms
+	}
+	return !files.publishedIn(state) || slices.ContainsFunc(c.Yank, in) || slices.ContainsFunc(c.Retire, in) || c.To != 0 || c.Resign
 }
 
 // begin starts a plan on top of a state with what is to be put back, and with what an earlier publication left unfinished;

@@ -70,6 +70,12 @@ func publisher(t testing.TB, b bucket.Bucket) *Publisher {
 // file is text.
 func packages(t testing.TB, version, text string, depends ...string) *Files {
 	t.Helper()
+	return revised(t, version, "1.1", text, depends...)
+}
+
+// revised is packages with a revision.
+func revised(t testing.TB, version, revision, text string, depends ...string) *Files {
+	t.Helper()
 	dir := t.TempDir()
 	ctx := t.Context()
 	tree, err := payload.NewTree(payload.Entry{Path: "/usr/bin/kubectl", Mode: 0o755, Content: payload.Bytes([]byte(text))})
@@ -80,7 +86,7 @@ func packages(t testing.TB, version, text string, depends ...string) *Files {
 	date := now.AddDate(0, -1, 0)
 	for _, a := range testStream().Architectures {
 		d := deb.Meta{
-			Package: "kubectl", Version: version + "-1.1", Architecture: a.Deb, Maintainer: "Test <test@example.org>",
+			Package: "kubectl", Version: version + "-" + revision, Architecture: a.Deb, Maintainer: "Test <test@example.org>",
 			Section: "admin", Priority: "optional", Summary: "a test", Description: "It is for a test.", Time: date,
 			Depends: depends,
 		}
@@ -88,7 +94,7 @@ func packages(t testing.TB, version, text string, depends ...string) *Files {
 			t.Fatal(err)
 		}
 		r := rpm.Meta{
-			Name: "kubectl", Version: version, Release: "1.1", Arch: a.Rpm, Summary: "a test", Description: "It is for a test.",
+			Name: "kubectl", Version: version, Release: revision, Arch: a.Rpm, Summary: "a test", Description: "It is for a test.",
 			License: "Apache-2.0", BuildHost: "localhost", Time: date,
 		}
 		for _, d := range depends {

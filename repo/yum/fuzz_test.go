@@ -32,6 +32,10 @@ func FuzzParseIndex(f *testing.F) {
 	f.Add(gunzip(f, files[0].Data), gunzip(f, files[1].Data), gunzip(f, files[2].Data))
 	f.Fuzz(func(t *testing.T, primary, filelists, other []byte) {
 		packages, err := ParseIndex("", primary, filelists, other)
+		alone, perr := ParsePrimary("", primary)
+		if err == nil && (perr != nil || len(alone) != len(packages)) {
+			t.Errorf("primary alone has %d packages, with the others %d: %v", len(alone), len(packages), perr)
+		}
 		if err != nil {
 			return
 		}

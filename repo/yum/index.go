@@ -268,17 +268,46 @@ func ParseIndex(hrefPrefix string, primary, filelists, other []byte) (packages [
 		}
 		packages = append(packages, newPackage(r, first, fragments[1][i], fragments[2][i]))
 	}
+	return packages, checkSorted(packages)
+}
+
+// ParsePrimary reads the primary index alone, as ParseIndex does with all three. The packages lack Filelists and Other, so
+// no index can be made of them.
+func ParsePrimary(hrefPrefix string, primary []byte) (packages []*Package, err error) {
+	defer refuse("repodata", &err)
+	if err := checkPrefix(hrefPrefix); err != nil {
+		return nil, err
+	}
+	fragments, err := indexes()[0].split(primary)
+	if err != nil {
+		return nil, fmt.Errorf("primary: %w", err)
+	}
+	for i, fragment := range fragments {
+		if fragment, err = cutPrefix(fragment, hrefPrefix); err != nil {
+			return nil, fmt.Errorf("package %d: %w", i+1, err)
+		}
+		r, err := parsePrimaryRecord(fragment)
+		if err != nil {
+			return nil, fmt.Errorf("package %d: %w", i+1, err)
+		}
+		packages = append(packages, newPackage(r, fragment, nil, nil))
+	}
+	return packages, checkSorted(packages)
+}
+
+// checkSorted refuses packages that are not in the order in which they are indexed.
+func checkSorted(packages []*Package) error {
 	list, err := sorted(packages)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range list {
 		if list[i] != packages[i] {
-			return nil, fmt.Errorf("%s stands before %s: not in the order that this program writes", packages[i].Href,
+			return fmt.Errorf("%s stands before %s: not in the order that this program writes", packages[i].Href,
 				list[i].Href)
 		}
 	}
-	return packages, nil
+	return nil
 }
 
 // split parts an index into the elements of its packages.

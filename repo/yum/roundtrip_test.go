@@ -68,8 +68,21 @@ func withoutEmpty(p *Package) Package {
 	return c
 }
 
+// parseFiles reads an index, and holds its primary alone to the same.
 func parseFiles(t testing.TB, prefix string, files []layout.File) ([]*Package, error) {
-	return ParseIndex(prefix, gunzip(t, files[0].Data), gunzip(t, files[1].Data), gunzip(t, files[2].Data))
+	packages, err := ParseIndex(prefix, gunzip(t, files[0].Data), gunzip(t, files[1].Data), gunzip(t, files[2].Data))
+	alone, perr := ParsePrimary(prefix, gunzip(t, files[0].Data))
+	if err == nil && (perr != nil || len(alone) != len(packages)) {
+		t.Errorf("primary alone has %d packages, with the others %d: %v", len(alone), len(packages), perr)
+	}
+	for i := range min(len(alone), len(packages)) {
+		want := *packages[i]
+		want.Filelists, want.Other = nil, nil
+		if !equal(alone[i], &want) {
+			t.Errorf("primary alone says %+v, with the others %+v", alone[i], want)
+		}
+	}
+	return packages, err
 }
 
 func TestRoundTrip(t *testing.T) {

@@ -136,6 +136,25 @@ func parseRecord(primary, filelists, other []byte) (*record, error) {
 	return r, nil
 }
 
+// parsePrimaryRecord is the inverse of a record's primary, for as much as that tells: not all files, and no changes.
+func parsePrimaryRecord(primary []byte) (*record, error) {
+	r := new(record)
+	s := &scanner{rest: string(primary)}
+	if r.parsePrimary(s); s.err == nil && s.rest != "" {
+		s.fail()
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	if err := r.checkAll(); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(r.primary(), primary) {
+		return nil, errForm
+	}
+	return r, nil
+}
+
 // checkAll holds a record that was parsed to what newRecord and ReadPackage accept.
 func (r *record) checkAll() error {
 	if err := r.check(); err != nil {
@@ -203,7 +222,9 @@ func (r *record) parsePrimary(s *scanner) {
 		}
 		s.literal("    </rpm:" + k.name + ">\n")
 	}
-	s.files("    ") // what they are is known from filelists
+	if files := s.files("    "); r.files == nil { // all of them are known from filelists, where that was read
+		r.files = files
+	}
 	s.literal("  </format>\n</package>\n")
 }
 
