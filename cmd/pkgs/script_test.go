@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"flip":         scriptFlip,
 			"replace":      scriptReplace,
 			"sign":         scriptSign,
+			"upstream":     scriptUpstream,
 			"edge":         scriptEdge,
 			"fetch":        scriptFetch,
 		},

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -32,3 +33,20 @@ func scriptSign(ts *testscript.TestScript, neg bool, args []string) {
 
 // testingKey is the key of the test itself among a script's values.
 type testingKey struct{}
+
+// scriptUpstream starts a stand-in for the real upstreams with these versions of Kubernetes and what goes with them, and makes
+// them the sources of pkgs.yaml: upstream VERSION....
+func scriptUpstream(ts *testscript.TestScript, neg bool, args []string) {
+	u := releasetest.NewUpstream(ts.Value(testingKey{}).(*testing.T))
+	for _, version := range args {
+		u.Kubernetes(version, releaseDate, "amd64", "arm64")
+	}
+	u.CRITools("v1.35.0", releaseDate, "amd64", "arm64")
+	u.CNI("v1.9.1", releaseDate, "amd64", "arm64")
+	name := ts.MkAbs("pkgs.yaml")
+	text, err := os.ReadFile(name)
+	ts.Check(err)
+	before, rest, _ := strings.Cut(string(text), "sources:\n")
+	_, after, _ := strings.Cut(rest, "streams:\n")
+	ts.Check(os.WriteFile(name, []byte(before+u.Config()+"streams:\n"+after), 0o644))
+}
