@@ -107,6 +107,15 @@ func Merge(keyrings ...*Keyring) *Keyring {
 	return merged
 }
 
+// Split makes a keyring of each key.
+func (k *Keyring) Split() []*Keyring {
+	list := make([]*Keyring, len(k.certs))
+	for i, c := range k.certs {
+		list[i] = &Keyring{[]*certificate{c}}
+	}
+	return list
+}
+
 // Armor writes all keys as one armored block, as Release.key and repomd.xml.key hold them. Keys that were read are
 // written with the bytes that were read.
 func (k *Keyring) Armor() ([]byte, error) {

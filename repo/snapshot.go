@@ -99,11 +99,11 @@ func (s *snapshot) debIndex(ctx context.Context, stream *Stream, c Contents, wit
 		}
 	}
 	release := index[layout.Release]
-	inRelease, err := with.signer.Clearsign(ctx, release, with.at)
+	parsed, err := apt.ParseRelease(release)
 	if err != nil {
 		return err
 	}
-	detached, err := with.signer.Detached(ctx, release, with.at)
+	inRelease, detached, err := with.signer.Release(ctx, parsed)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,11 @@ func (s *snapshot) rpmIndex(ctx context.Context, stream *Stream, c Contents, wit
 		}
 		i := slices.IndexFunc(files, func(f layout.File) bool { return f.Path == layout.Repomd })
 		repomd = files[i].Data
-		signature, err = with.signer.DetachedByOne(ctx, repomd, with.at)
+		parsed, err := yum.ParseRepomd(repomd)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		signature, err = with.signer.Repomd(ctx, parsed, with.at)
 		return slices.Delete(files, i, i+1), repomd, signature, err
 	}
 

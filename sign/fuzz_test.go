@@ -24,7 +24,7 @@ func fixtures(f *testing.F, pattern string) [][]byte {
 // FuzzVerifyClearsigned: what is accepted stands in the message, and nothing stands around it.
 func FuzzVerifyClearsigned(f *testing.F) {
 	s := signer(f, "one")
-	ours, err := s.Clearsign(f.Context(), []byte(text), at)
+	ours, err := s.clearsign(f.Context(), []byte(text), at)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func FuzzVerifyClearsigned(f *testing.F) {
 // FuzzVerifyDetached: no change to the signature makes it fit other data.
 func FuzzVerifyDetached(f *testing.F) {
 	s := signer(f, "one")
-	ours, err := s.Detached(f.Context(), []byte(text), at)
+	ours, err := s.detached(f.Context(), s.keys, []byte(text), at)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func FuzzVerifyDetached(f *testing.F) {
 // FuzzVerifyBinary is FuzzVerifyDetached without the armor, whose checksum stops most changes.
 func FuzzVerifyBinary(f *testing.F) {
 	s := signer(f, "one")
-	ours, err := s.RPMHeader(f.Context(), []byte(text), at)
+	ours, err := s.header(f.Context(), []byte(text), at)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -7,8 +7,11 @@
 //
 // Signatures are made by the primary key with PKCS#1 v1.5, in version 4 packets, with SHA-512 for text and detached ones
 // and SHA-256 for rpm, unless a key can do only one of the two. They hold their creation time, the issuer's key ID and its
-// fingerprint, none of it critical, and no salt: the same key, data and time give the same bytes. Armor has its CRC-24. All of that is what every apt,
-// gpgv, sqv, rpm, dnf and zypper in use accepts.
+// fingerprint, none of it critical, and no salt: the same key, data and time give the same bytes. Armor has its CRC-24.
+// All of that is what every apt, gpgv, sqv, rpm, dnf and zypper in use accepts.
+//
+// What a [Signer] signs is an index or the header of a package, as a value that it writes itself or as bytes that it could
+// read: there is no way to have it sign any bytes. Whether the index is the right one is for package repo to say.
 //
 // Where the private half of a [Key] is does not matter here, and nothing that it returns is believed: a signature is used
 // once it verifies with the public half that the key was configured with.
@@ -96,9 +99,9 @@ func (s *Signer) Open(ctx context.Context) error {
 	return nil
 }
 
-// Clearsign wraps text in a signed message. The text must survive that unchanged: it ends in a newline, and no line
+// clearsign wraps text in a signed message. The text must survive that unchanged: it ends in a newline, and no line
 // ends in a blank or holds a carriage return or NUL.
-func (s *Signer) Clearsign(ctx context.Context, text []byte, at time.Time) ([]byte, error) {
+func (s *Signer) clearsign(ctx context.Context, text []byte, at time.Time) ([]byte, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
@@ -109,17 +112,8 @@ func (s *Signer) Clearsign(ctx context.Context, text []byte, at time.Time) ([]by
 	return encodeClearsigned(text, packets)
 }
 
-// Detached signs data with all keys and returns the signatures as one armored block.
-func (s *Signer) Detached(ctx context.Context, data []byte, at time.Time) ([]byte, error) {
-	return detached(ctx, s.keys, data, at)
-}
-
-// DetachedByOne signs data with the first key: rpm refuses a second signature.
-func (s *Signer) DetachedByOne(ctx context.Context, data []byte, at time.Time) ([]byte, error) {
-	return detached(ctx, s.keys[:1], data, at)
-}
-
-func detached(ctx context.Context, by []Key, data []byte, at time.Time) ([]byte, error) {
+// detached signs data with some keys and returns the signatures as one armored block.
+func (s *Signer) detached(ctx context.Context, by []Key, data []byte, at time.Time) ([]byte, error) {
 	packets, err := sign(ctx, by, data, keys.SignOpts{Hash: crypto.SHA512, Time: at})
 	if err != nil {
 		return nil, err
@@ -127,10 +121,9 @@ func detached(ctx context.Context, by []Key, data []byte, at time.Time) ([]byte,
 	return frame.Encode(frame.Signature, packets), nil
 }
 
-// RPMHeader signs the header of an rpm package, magic bytes included, with the first key. The result is the packet that
-// belongs into the tag RPMSIGTAG_RSA.
-func (s *Signer) RPMHeader(ctx context.Context, header []byte, at time.Time) ([]byte, error) {
-	return sign(ctx, s.keys[:1], header, keys.SignOpts{Hash: crypto.SHA256, Time: at})
+// header signs bytes with the first key.
+func (s *Signer) header(ctx context.Context, data []byte, at time.Time) ([]byte, error) {
+	return sign(ctx, s.keys[:1], data, keys.SignOpts{Hash: crypto.SHA256, Time: at})
 }
 
 // sign makes one signature packet for each key and checks it.

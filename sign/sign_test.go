@@ -91,7 +91,7 @@ func public(t testing.TB, name string) *keys.Keyring {
 func TestRoundTrip(t *testing.T) {
 	one, two := signer(t, "one"), signer(t, "two")
 	for _, s := range []*Signer{one, two, signer(t, "one", "two")} {
-		signed, err := s.Clearsign(t.Context(), []byte(text), at)
+		signed, err := s.clearsign(t.Context(), []byte(text), at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +99,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil || string(got) != text {
 			t.Errorf("text came back as %q: %v", got, err)
 		}
-		detached, err := s.Detached(t.Context(), []byte(text), at)
+		detached, err := s.detached(t.Context(), s.keys, []byte(text), at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,17 +112,17 @@ func TestRoundTrip(t *testing.T) {
 				t.Errorf("got %+v, want %+v", signatures, want)
 			}
 		}
-		if again, _ := s.Clearsign(t.Context(), []byte(text), at.Add(time.Millisecond)); !bytes.Equal(again, signed) {
+		if again, _ := s.clearsign(t.Context(), []byte(text), at.Add(time.Millisecond)); !bytes.Equal(again, signed) {
 			t.Error("clearsigning twice gives different bytes")
 		}
-		if again, _ := s.Detached(t.Context(), []byte(text), at.In(time.FixedZone("x", 3600))); !bytes.Equal(again, detached) {
+		if again, _ := s.detached(t.Context(), s.keys, []byte(text), at.In(time.FixedZone("x", 3600))); !bytes.Equal(again, detached) {
 			t.Error("signing twice gives different bytes")
 		}
-		header, err := s.RPMHeader(t.Context(), []byte(text), at)
+		header, err := s.header(t.Context(), []byte(text), at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, _ := s.RPMHeader(t.Context(), []byte(text), at); !bytes.Equal(again, header) {
+		if again, _ := s.header(t.Context(), []byte(text), at); !bytes.Equal(again, header) {
 			t.Error("signing a header twice gives different bytes")
 		}
 		good, err := VerifyBinary([]byte(text), header, s.Keyring(), at)
@@ -135,7 +135,7 @@ func TestRoundTrip(t *testing.T) {
 // TestRotation is how InRelease looks to its readers while a key is replaced: signed by the old and the new one.
 func TestRotation(t *testing.T) {
 	both := signer(t, "one", "two")
-	signed, err := both.Clearsign(t.Context(), []byte(text), at)
+	signed, err := both.clearsign(t.Context(), []byte(text), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,12 +163,12 @@ func TestNewRefuses(t *testing.T) {
 func TestClearsignRefusesTextThatWouldChange(t *testing.T) {
 	s := signer(t, "one")
 	for _, text := range []string{"", "no newline", "a\r\n", "a \n", "a\t\nb\n", "a\x00\n"} {
-		if signed, err := s.Clearsign(t.Context(), []byte(text), at); err == nil {
+		if signed, err := s.clearsign(t.Context(), []byte(text), at); err == nil {
 			t.Errorf("%q was signed: %s", text, signed)
 		}
 	}
 	for _, text := range []string{"\n", "\n\n", "a\n", "a\n\n", "-\n", "- \x01a\n"} {
-		signed, err := s.Clearsign(t.Context(), []byte(text), at)
+		signed, err := s.clearsign(t.Context(), []byte(text), at)
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue
@@ -201,13 +201,13 @@ func TestSigningTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = s.Detached(t.Context(), []byte("x"), c.at)
+		_, err = s.detached(t.Context(), s.keys, []byte("x"), c.at)
 		if err == nil || !strings.Contains(err.Error(), c.key.Info().Fingerprint) || c.as != nil && !errors.As(err, c.as) {
 			t.Errorf("at %s: %v", c.at, err)
 		}
 	}
 	if s, _ := New(one); s != nil {
-		if _, err := s.Detached(t.Context(), []byte("x"), one.Info().Created); err != nil {
+		if _, err := s.detached(t.Context(), s.keys, []byte("x"), one.Info().Created); err != nil {
 			t.Errorf("in the second of its creation: %v", err)
 		}
 	}

@@ -17,7 +17,7 @@ func TestEveryByteMatters(t *testing.T) {
 	s := signer(t, "one")
 	short := []byte("Origin: test\n- dash\n")
 	trusted := s.Keyring()
-	signed, err := s.Clearsign(t.Context(), short, at)
+	signed, err := s.clearsign(t.Context(), short, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +30,7 @@ func TestEveryByteMatters(t *testing.T) {
 			}
 		}
 	})
-	detached, err := s.Detached(t.Context(), short, at)
+	detached, err := s.detached(t.Context(), s.keys, short, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestEveryByteMatters(t *testing.T) {
 	if survived > 4 { // a line's end may become a blank behind the line
 		t.Errorf("%d flipped bits were not noticed", survived)
 	}
-	packet, err := s.RPMHeader(t.Context(), short, at)
+	packet, err := s.header(t.Context(), short, at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func flip(data []byte, try func(i int, flipped []byte)) {
 
 func TestVerifyClearsignedRefuses(t *testing.T) {
 	s := signer(t, "one")
-	signed, err := s.Clearsign(t.Context(), []byte(text), at)
+	signed, err := s.clearsign(t.Context(), []byte(text), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestVerifyClearsignedRefuses(t *testing.T) {
 
 func TestVerifyDetachedRefuses(t *testing.T) {
 	s := signer(t, "one")
-	armored, err := s.Detached(t.Context(), []byte(text), at)
+	armored, err := s.detached(t.Context(), s.keys, []byte(text), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestVerifyDetachedRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	asText, err := s.Clearsign(t.Context(), []byte(text), at)
+	asText, err := s.clearsign(t.Context(), []byte(text), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestVerifyDetachedRefuses(t *testing.T) {
 		t.Error("a header with two signatures was accepted")
 	}
 	// One good signature does not make up for a bad one by a known key.
-	other, err := s.Detached(t.Context(), []byte("other"), at)
+	other, err := s.detached(t.Context(), s.keys, []byte("other"), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestVerifyDetachedRefuses(t *testing.T) {
 // TestBytesBehindASignature are bytes inside of the packet but behind the signature's number, which nothing covers.
 func TestBytesBehindASignature(t *testing.T) {
 	s := signer(t, "one")
-	packet, err := s.RPMHeader(t.Context(), []byte(text), at)
+	packet, err := s.header(t.Context(), []byte(text), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestBytesBehindASignature(t *testing.T) {
 
 func TestVerifyTimes(t *testing.T) {
 	s := signer(t, "one")
-	signature, err := s.Detached(t.Context(), []byte(text), at)
+	signature, err := s.detached(t.Context(), s.keys, []byte(text), at)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ var floors = []string{
 	"repo",
 	"repo/verify",
 	"repo/dir", // a directory is a repository without streams, buckets or gates
+	"sign",     // signs indexes, not bytes: so it knows their formats
 	"repo/apt", "repo/yum", "repo/site",
 	"repo/packed", // how indexes are compressed, which is nothing to their formats
 	"repo/cdn",
@@ -32,7 +33,6 @@ var floors = []string{
 	"repo/bucket",
 	"repo/bucket/buckettest",
 	"repo/layout",
-	"sign",
 	// Where private keys are kept: only here are there HSMs, clouds and programs.
 	"keys/store",
 	// What tests sign with: a KMS that can lie, a token without hardware.

@@ -249,11 +249,7 @@ func (o *aptFiles) release(ctx context.Context, cfg apt.Config) error {
 		d.gone = append(d.gone, name(layout.InRelease), name(layout.ReleaseGpg)) // they would vouch for what was before
 		return d.text(name(layout.Release), text)
 	}
-	inRelease, err := o.Signer.Clearsign(ctx, text, cfg.Date)
-	if err != nil {
-		return err
-	}
-	detached, err := o.Signer.Detached(ctx, text, cfg.Date)
+	inRelease, detached, err := o.Signer.Release(ctx, &apt.Release{Config: cfg, Indexes: o.indexes})
 	if err != nil {
 		return err
 	}

@@ -199,7 +199,7 @@ func (r *run) writeRepomd(ctx context.Context, repomd *yum.Repomd) error {
 			return err
 		}
 	}
-	signature, err := r.Signer.DetachedByOne(ctx, text, r.Release.Date)
+	signature, err := r.Signer.Repomd(ctx, repomd, r.Release.Date)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,17 @@ func FuzzReadPackage(f *testing.F) {
 	})
 }
 
+// FuzzParseHeader: what may be signed names a package and its payload.
+func FuzzParseHeader(f *testing.F) {
+	f.Add(headerOf(regionMain, goodValues()...))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		h, err := ParseHeader(data)
+		if err == nil && (!nameForm.MatchString(h.Name) || !archForm.MatchString(h.Arch) || !digestForm.MatchString(h.PayloadSHA256)) {
+			t.Errorf("read %+v", h)
+		}
+	})
+}
+
 func FuzzParseIndex(f *testing.F) {
 	p, err := read(forge())
 	if err != nil {

@@ -2,6 +2,7 @@ package yum
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 
@@ -53,6 +54,45 @@ func ReadSignature(r io.ReaderAt, size int64, href string) (s *Signature, err er
 	}
 	s.KeyID = issuer(s.Packet)
 	return s, nil
+}
+
+// Header says which package a main header belongs to.
+type Header struct {
+	Name, Epoch, Version, Release, Arch string
+	// PayloadSHA256 is the digest of the payload in lower-case hex.
+	PayloadSHA256 string
+}
+
+// Package is the package as rpm calls it: kubeadm-1.34.1-1.1.x86_64.
+func (h *Header) Package() string {
+	evr := h.Version + "-" + h.Release
+	if h.Epoch != "0" {
+		evr = h.Epoch + ":" + evr
+	}
+	return h.Name + "-" + evr + "." + h.Arch
+}
+
+// ParseHeader reads a main header, from its magic to its last byte, before it is signed. A header without the digest of a
+// payload is refused: a signature over it would say nothing of the payload.
+func ParseHeader(data []byte) (h *Header, err error) {
+	defer refuse("rpm header", &err)
+	main, err := readHeader(bytes.NewReader(data), 0, int64(len(data)), regionMain)
+	if err != nil {
+		return nil, err
+	}
+	if len(main.raw) != len(data) {
+		return nil, errors.New("there is something behind its end")
+	}
+	f := &file{main: main}
+	r := new(record)
+	if err := r.readTexts(f); err != nil {
+		return nil, err
+	}
+	h = &Header{Name: r.name, Epoch: r.version.epoch, Version: r.version.version, Release: r.version.release, Arch: r.arch}
+	if h.PayloadSHA256, err = f.payloadDigest(); err == nil && h.PayloadSHA256 == "" {
+		err = errors.New("it does not say which SHA-256 digest its payload has")
+	}
+	return h, err
 }
 
 // issuer returns the id of the key that a signature packet claims to be from.
