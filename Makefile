@@ -6,6 +6,8 @@ FUZZTIME ?= 30s
 CONFIG := testdata/pkgs.yaml
 # The client tests need root and Debian systems to run in; test-short leaves them out.
 CLIENT_TESTS := ^TestClients
+# 400 nights take a minute as they are, and several with the race detector.
+NIGHTS := ^TestNights$$
 
 .PHONY: help
 help: ## print this list
@@ -42,7 +44,8 @@ setup: ## install what the tests need from Debian's packages (as root), or list 
 
 .PHONY: test
 test: setup test-pkcs11 ## run all tests, the real apt, dnf and zypper included
-	go test -race -timeout 30m ./...
+	go test -race -timeout 30m -skip '$(NIGHTS)' ./...
+	go test -timeout 30m -run '$(NIGHTS)' ./cmd/pkgs
 	cd testdata/release && GOWORK=off go vet ./...
 
 .PHONY: test-pkcs11

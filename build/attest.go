@@ -28,6 +28,7 @@ const (
 )
 
 const (
+	provenanceType = "https://slsa.dev/provenance/v1"
 	// buildType says how to read the parameters in a provenance; the package's comment defines it. Whoever changes their
 	// meaning counts up.
 	buildType = "https://sigs.k8s.io/pkgs/build/v1"
@@ -145,7 +146,7 @@ func (c *Config) provenance(p *prepared, file Package, billed [sha256.Size]byte)
 	s := statement{
 		Type:          "https://in-toto.io/Statement/v1",
 		Subject:       []resource{{Name: filepath.Base(file.Path), Digest: digestSet(file.SHA256)}},
-		PredicateType: "https://slsa.dev/provenance/v1",
+		PredicateType: provenanceType,
 	}
 	s.Predicate.BuildDefinition = buildDefinition{
 		BuildType:          buildType,

@@ -31,6 +31,8 @@ type Member struct {
 	Minor string
 	// Prereleases tells whether versions with a ~ belong here.
 	Prereleases bool
+	// Main tells that the stream is there for this package, and has others beside it only because this one needs them.
+	Main bool
 }
 
 // admit checks that a package of this name and upstream version belongs to the stream.

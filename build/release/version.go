@@ -3,6 +3,7 @@ package release
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strconv"
@@ -88,6 +89,43 @@ func (v Version) NextMinor() Version {
 	next := Version{major: v.major, minor: v.minor + 1}
 	next.text = fmt.Sprintf("v%d.%d.0", next.major, next.minor)
 	return next
+}
+
+// earlierNumbers is how many prereleases of an earlier stage are thought possible: nothing says how many there were.
+const earlierNumbers = 6
+
+// Before yields versions of the same minor and channel that may have been released before v, the oldest first: all earlier
+// patches of a release; the earlier numbers of a prerelease and, for a stage before it, the first few. Of a nightly build
+// there is none.
+func (v Version) Before() iter.Seq[Version] {
+	return func(yield func(Version) bool) {
+		w := Version{major: v.major, minor: v.minor, patch: v.patch}
+		switch v.Channel() {
+		case Stable:
+			for w.patch = 0; w.patch < v.patch; w.patch++ {
+				w.text = fmt.Sprintf("v%d.%d.%d", w.major, w.minor, w.patch)
+				if !yield(w) {
+					return
+				}
+			}
+		case Prerelease:
+			for _, w.stage = range []string{"alpha", "beta", "rc"} {
+				if w.stageOrder() > v.stageOrder() {
+					return
+				}
+				numbers := uint32(earlierNumbers)
+				if w.stage == v.stage {
+					numbers = v.number
+				}
+				for w.number = range numbers {
+					w.text = fmt.Sprintf("v%d.%d.%d-%s.%d", w.major, w.minor, w.patch, w.stage, w.number)
+					if !yield(w) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // Commit is the commit that a nightly build was made of, as the version has it; empty for others.

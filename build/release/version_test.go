@@ -130,3 +130,33 @@ func FuzzParseVersion(f *testing.F) {
 		}
 	})
 }
+
+func TestNeighbours(t *testing.T) {
+	for version, want := range map[string]string{
+		"v1.34.2":               "v1.34.0 v1.34.1",
+		"v1.34.0":               "",
+		"v1.36.0-alpha.2":       "v1.36.0-alpha.0 v1.36.0-alpha.1",
+		"v1.36.0-beta.1":        "v1.36.0-alpha.0 v1.36.0-alpha.1 v1.36.0-alpha.2 v1.36.0-alpha.3 v1.36.0-alpha.4 v1.36.0-alpha.5 v1.36.0-beta.0",
+		"v1.36.0-alpha.0.7+abc": "",
+	} {
+		v, err := ParseVersion(version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for w := range v.Before() {
+			again, err := ParseVersion(w.String())
+			if err != nil || again != w || w.Compare(v) >= 0 {
+				t.Errorf("%s: before it is %v, which is read as %v, %v", v, w, again, err)
+			}
+			got = append(got, w.String())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("before %s: %v", v, got)
+		}
+		next := v.NextMinor()
+		if again, err := ParseVersion(next.String()); err != nil || again != next || next.Compare(v) <= 0 || next.Minor() == v.Minor() {
+			t.Errorf("after %s: %v", v, next)
+		}
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"sigs.k8s.io/pkgs/build"
 	"sigs.k8s.io/pkgs/build/payload"
 	"sigs.k8s.io/pkgs/build/strict"
 )
@@ -43,7 +44,8 @@ type config struct {
 	// A {minor} in a version stands for the minor.
 	Companions map[string]map[string]string `yaml:"companions"`
 	// Index is for pkgs index in place.
-	Index indexConfig `yaml:"index"`
+	Index     indexConfig     `yaml:"index"`
+	Reconcile reconcileConfig `yaml:"reconcile"`
 
 	file, digest string // digest is the SHA-256 of the file
 	validity     time.Duration
@@ -99,6 +101,9 @@ func (c *config) check() error {
 	if len(c.Streams) == 0 {
 		return fmt.Errorf("streams is empty: there is nothing to publish")
 	}
+	if err := c.Reconcile.check(); err != nil {
+		return err
+	}
 	if err := c.checkCompanions(); err != nil {
 		return err
 	}
@@ -114,6 +119,14 @@ func (c *config) encoder(ctx context.Context) (payload.Encoder, error) {
 		return payload.Go(), nil
 	}
 	return payload.XZ(ctx, int(preset[0]-'0'))
+}
+
+// definitions are the package definitions.
+func (c *config) definitions() (build.Definitions, error) {
+	if c.Definitions == "" {
+		return build.Default()
+	}
+	return build.Load(os.DirFS(c.path(c.Definitions)))
 }
 
 // cacheDir is the folder for what can be had again.

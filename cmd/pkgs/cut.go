@@ -76,7 +76,7 @@ func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *st
 	if err := signing.open(ctx); err != nil {
 		return err
 	}
-	b, err := bucket.Open(cfg.address(cfg.Bucket))
+	b, err := p.openBucket(cfg.address(cfg.Bucket))
 	if err != nil {
 		return err
 	}
@@ -131,12 +131,7 @@ func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, 
 	defer show.done()
 	c := build.Config{OutDir: out, Log: p.log, BuilderVersion: version}
 	var err error
-	if cfg.Definitions == "" {
-		c.Definitions, err = build.Default()
-	} else {
-		c.Definitions, err = build.Load(os.DirFS(cfg.path(cfg.Definitions)))
-	}
-	if err != nil {
+	if c.Definitions, err = cfg.definitions(); err != nil {
 		return nil, err
 	}
 	cache, err := cfg.cacheDir()
@@ -218,6 +213,9 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 		}
 		result.Published = true
 		show.done()
+		if err := p.listStreams(ctx, b, cfg.repoStream(s)); err != nil {
+			return err
+		}
 		if cfg.CDN != nil {
 			result.Delivery, undelivered = p.purgeChanged(ctx, cfg, plan)
 		}

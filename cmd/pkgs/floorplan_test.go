@@ -15,6 +15,7 @@ const module = "sigs.k8s.io/pkgs/"
 // floors are the packages from the top of the house to its ground. A package may import those on lower floors only.
 var floors = []string{
 	"cmd/pkgs",
+	"repo/reconcile",
 	"repo",
 	"repo/verify",
 	"repo/dir", // a directory is a repository without streams, buckets or gates
@@ -48,8 +49,9 @@ var testOnly = []string{"repo/bucket/buckettest", "build/release/releasetest"}
 // walls are imports that would go down, and still must not be: what is behind a wall has no business with what is before.
 var walls = map[string][]string{
 	// Only package files pass between building and publishing.
-	"repo":        {"keys/store", "build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
-	"repo/verify": {"keys/store", "build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
+	"repo/reconcile": {"keys/store", "build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict", "sign", "keys"},
+	"repo":           {"keys/store", "build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
+	"repo/verify":    {"keys/store", "build", "build/deb", "build/rpm", "build/payload", "build/release", "build/strict"},
 	// A builder knows no streams, buckets or keys: who signs rpm headers is passed in.
 	"build":         {"repo/bucket", "repo/layout", "sign", "keys"},
 	"build/deb":     {"build/rpm", "repo/bucket", "repo/layout", "sign", "keys"},

@@ -153,7 +153,7 @@ func (p *program) openStream(name string) (*config, bucket.Bucket, error) {
 	if _, err := cfg.stream(name); err != nil {
 		return nil, nil, err
 	}
-	b, err := bucket.Open(cfg.address(cfg.Bucket))
+	b, err := p.openBucket(cfg.address(cfg.Bucket))
 	return cfg, b, err
 }
 

@@ -20,6 +20,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"sigs.k8s.io/pkgs/repo"
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/reconcile"
 	"sigs.k8s.io/pkgs/repo/verify"
 )
 
@@ -30,6 +32,7 @@ var version = "devel"
 const (
 	exitFailure   = 1
 	exitUsage     = 2
+	exitDrift     = 3
 	exitIntegrity = 4
 	exitRace      = 5
 )
@@ -44,7 +47,7 @@ func main() {
 
 // run is the program with its surroundings as arguments. It returns the exit code.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(&program{stdout: stdout, stderr: stderr, now: time.Now, getenv: os.Getenv})
+	root := newRoot(&program{stdout: stdout, stderr: stderr, now: time.Now, getenv: os.Getenv, openBucket: bucket.Open})
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -65,6 +68,7 @@ func exitCode(err error) int {
 	var race *repo.RaceError
 	var damage *verify.DamageError
 	var chain *repo.ChainError
+	var drift *driftError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
@@ -72,6 +76,10 @@ func exitCode(err error) int {
 		return exitIntegrity
 	case errors.As(err, &race):
 		return exitRace
+	case errors.As(err, &drift) && drift.severity == reconcile.Alarm:
+		return exitIntegrity
+	case errors.As(err, &drift):
+		return exitDrift
 	}
 	return exitFailure
 }
@@ -88,6 +96,9 @@ type program struct {
 	stdout, stderr io.Writer
 	now            func() time.Time
 	getenv         func(string) string
+	openBucket     func(address string) (bucket.Bucket, error)
+	// backoff is how long to wait before a download is tried again; 0 is the default.
+	backoff time.Duration
 
 	configFile string
 	output     string
@@ -109,7 +120,7 @@ func newRoot(p *program) *cobra.Command {
 bucket that apt, dnf and zypper read. Nothing in a bucket changes without --confirm: every command that would
 change it prints its plan first.
 
-Exit codes: 0 done, or nothing to do; 1 failed; 2 wrong usage or configuration; 4 something published is
+Exit codes: 0 done, or nothing to do; 1 failed; 2 wrong usage or configuration; 3 something is left to do; 4 something published is
 damaged or not what its signature says; 5 somebody else published the stream first.`,
 		Example: `  pkgs keys generate --out key.asc --name "Example Packages" --email packages@example.org
   pkgs cut v1.35.1 --config pkgs.yaml
@@ -134,7 +145,7 @@ damaged or not what its signature says; 5 somebody else published the stream fir
 		newCut(p), newBuild(p), newIndex(p), newPublish(p),
 		newVerify(p), newHistory(p), newDiff(p),
 		newRollback(p), newYank(p), newPromote(p),
-		newPurge(p),
+		newPurge(p), newReconcile(p), newStatus(p),
 		newServe(p), newKeys(p),
 	)
 	return root

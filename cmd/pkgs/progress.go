@@ -117,7 +117,11 @@ func (s *progress) done() {
 
 // printJSON prints a value for a machine.
 func (p *program) printJSON(v any) error {
-	encoder := json.NewEncoder(p.stdout)
+	return writeJSON(p.stdout, v)
+}
+
+func writeJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(v)
 }

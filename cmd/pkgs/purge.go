@@ -42,7 +42,7 @@ needs no key, and does no harm when there is nothing to purge.`,
 			if all {
 				names = cfg.streamNames()
 			}
-			b, err := bucket.Open(cfg.address(cfg.Bucket))
+			b, err := p.openBucket(cfg.address(cfg.Bucket))
 			if err != nil {
 				return err
 			}

@@ -354,7 +354,7 @@ func (c *config) repoStream(s *streamConfig) repo.Stream {
 		stream.Architectures = append(stream.Architectures, repo.Architecture{Deb: arch.Deb, Rpm: arch.Rpm})
 	}
 	for name, version := range s.Packages {
-		member := repo.Member{Prereleases: s.channel() != release.Stable}
+		member := repo.Member{Prereleases: s.channel() != release.Stable, Main: version == cutVersion}
 		if version == cutVersion {
 			member.Minor = s.minor()
 		}

@@ -44,7 +44,7 @@ It needs the public keys only: those of the configuration's signing key and keyr
 			if err != nil {
 				return err
 			}
-			b, err := bucket.Open(cfg.address(cfg.Bucket))
+			b, err := p.openBucket(cfg.address(cfg.Bucket))
 			if err != nil {
 				return err
 			}

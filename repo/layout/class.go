@@ -81,7 +81,13 @@ func ClassOf(name string) Class {
 
 // Attestations are what follows a package's name in the names of its attestations: an SBOM in SPDX 2.3 and an in-toto
 // statement with SLSA provenance.
-func Attestations() []string { return []string{".spdx.json", ".intoto.json"} }
+func Attestations() []string { return []string{SBOM, Provenance} }
+
+// What follows a package's name in the names of its attestations.
+const (
+	SBOM       = ".spdx.json"
+	Provenance = ".intoto.json"
+)
 
 func isAttestation(base string) bool {
 	for _, suffix := range Attestations() {

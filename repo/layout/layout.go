@@ -11,6 +11,7 @@
 //	<stream>/rpm/<rpmarch>/kubeadm-1.34.1-1.1.x86_64.rpm
 //	<stream>/rpm/mirrorlist
 //	<stream>/rpm-snapshots/<serial>-<hash>/repodata/…
+//	<stream>/latest.txt
 //	.state/<stream>/HEAD
 //	.state/<stream>/manifests/<serial>-<hash>.json
 //	.state/<stream>/promotions/<serial>-<hash>.json
@@ -101,6 +102,14 @@ func (s Stream) Manifest(serial int64, sha256 string) string {
 func (s Stream) Promotion(serial int64, sha256 string) string {
 	return fmt.Sprintf(".state/%s/promotions/%d-%s.json", s, serial, sha256)
 }
+
+// Streams is the object name of the list of all streams, a page.
+const Streams = "streams.json"
+
+// Latest is the object name of the page with the stream's newest version, and FolderLatest that of the one with the newest
+// version of all streams beside it: core:/stable:/latest.txt.
+func (s Stream) Latest() string       { return string(s) + "/latest.txt" }
+func (s Stream) FolderLatest() string { return path.Dir(string(s)) + "/latest.txt" }
 
 // ByHash is where apt looks for an index by its digest when Release says Acquire-By-Hash: yes, relative to the
 // repository's root (https://wiki.debian.org/DebianRepository/Format#indices_acquisition_via_hashsums_.28by-hash.29).

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sigs.k8s.io/pkgs/repo"
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/reconcile"
+	"sigs.k8s.io/pkgs/repo/verify"
+)
+
+// reconcileConfig is the section reconcile of the configuration.
+type reconcileConfig struct {
+	// Refresh is how old an index may become before it is signed anew; without it 168h.
+	Refresh time.Duration `yaml:"refresh"`
+	// Public tells whether to compare what the public address, url, hands out with the bucket.
+	Public bool `yaml:"public"`
+	// Webhook is told of alarms, Push of all metrics.
+	Webhook *webhookConfig `yaml:"webhook"`
+	Push    string         `yaml:"push"`
+	// Costs are prices for estimates.
+	Costs costsConfig `yaml:"costs"`
+}
+
+// costsConfig are prices in any currency: of a gibibyte stored for a month and of one handed out. Clients is how many
+// machines use a stream.
+type costsConfig struct {
+	Storage float64 `yaml:"storage"`
+	Egress  float64 `yaml:"egress"`
+	Clients float64 `yaml:"clients"`
+}
+
+func (c *reconcileConfig) check() error {
+	if c.Refresh < 0 {
+		return fmt.Errorf("reconcile.refresh: %s is less than nothing", c.Refresh)
+	}
+	if c.Costs.Storage < 0 || c.Costs.Egress < 0 || c.Costs.Clients < 0 {
+		return fmt.Errorf("reconcile.costs: a price is less than nothing")
+	}
+	if c.Webhook != nil {
+		return c.Webhook.check()
+	}
+	return nil
+}
+
+// driftError says that a reconciliation left something to do.
+type driftError struct{ severity reconcile.Severity }
+
+func (e *driftError) Error() string {
+	switch e.severity {
+	case reconcile.Alarm:
+		return "something published is not what it was: look at the alarms at once"
+	case reconcile.Repair:
+		return "there is something to repair: run it again with --confirm"
+	}
+	return "something is left that a person has to look at"
+}
+
+func newReconcile(p *program) *cobra.Command {
+	var options reconcileOptions
+	cmd := &cobra.Command{
+		Use:   "reconcile [STREAM...]",
+		Short: "Find what is missing, damaged or about to expire, and repair what is safe to repair",
+		Long: `Reconcile works out what should be live, from the configuration and from what upstream has released, and compares
+it with every stream and with every object in the bucket. It prints what it found; with --confirm it publishes what is
+missing, puts back what was lost, finishes what was cut off and signs anew what comes of age, through the same plans as a
+cut. What cannot be repaired safely is reported and left to a person.
+
+Two at once are harmless, and so is one beside a cut. Streams are worked on in parallel; to share the work between jobs,
+name the streams of each.
+
+Exit codes: 0 everything is right, or was repaired; 3 something is left to do; 4 something published is not what it was;
+5 other publishers were faster every time.`,
+		Example: `  pkgs reconcile                       # see what would happen
+  pkgs reconcile --confirm             # do it: the nightly job
+  pkgs reconcile --confirm --deep      # read every object and every record, too: the weekly job
+  pkgs reconcile core:/stable:/v1.35 --confirm --report-markdown report.md`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			cfg, err := readConfig(p.configFile)
+			if err != nil {
+				return err
+			}
+			report, err := p.reconcile(cmd.Context(), cfg, names, options)
+			if err != nil {
+				return err
+			}
+			if p.output == "json" {
+				err = p.printJSON(report)
+			} else {
+				err = report.Print(p.stdout)
+			}
+			if err != nil {
+				return err
+			}
+			if err := p.deliver(cmd.Context(), cfg, report, options); err != nil {
+				return err
+			}
+			return outcome(report)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&options.confirm, "confirm", false, "carry the plans out")
+	flags.BoolVar(&options.quick, "quick", false, "do not compare every object in the bucket")
+	flags.BoolVar(&options.deep, "deep", false, "read every object and every record of a publication")
+	flags.IntVar(&options.parallel, "parallel", 0, "how many streams to work on at once; 0 is 8")
+	flags.StringVar(&options.json, "report-json", "", "`file` to write the report to as JSON")
+	flags.StringVar(&options.markdown, "report-markdown", "", "`file` to write the report to as Markdown, for an issue")
+	flags.StringVar(&options.prometheus, "report-prometheus", "", "`file` to write metrics to, for a node exporter's textfile collector")
+	return cmd
+}
+
+type reconcileOptions struct {
+	confirm, quick, deep       bool
+	parallel                   int
+	json, markdown, prometheus string
+}
+
+// outcome is the error that gives the exit code of a report.
+func outcome(report *reconcile.Report) error {
+	worst := report.Worst()
+	if report.Raced() && worst != reconcile.Alarm {
+		for _, s := range report.Streams {
+			if s.Raced {
+				return &repo.RaceError{Stream: s.Stream, Serial: s.Serial + 1}
+			}
+		}
+	}
+	if worst != reconcile.Info {
+		return &driftError{worst}
+	}
+	return nil
+}
+
+// reconcile looks at streams, or at all, and with confirm repairs them.
+func (p *program) reconcile(ctx context.Context, cfg *config, names []string, options reconcileOptions) (*reconcile.Report, error) {
+	signing, err := p.openSigning(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Signing.kind() != "" {
+		if err := signing.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	b, err := p.openBucket(cfg.address(cfg.Bucket))
+	if err != nil {
+		return nil, err
+	}
+	up, err := p.newUpstream(ctx, cfg, signing)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := cfg.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+
+	var problems []reconcile.Finding
+	streams, err := p.reconciled(ctx, cfg, up, b, names, func(stream string, err error) {
+		problems = append(problems, reconcile.Finding{Kind: reconcile.Upstreams, Severity: reconcile.Drift, Object: stream, Detail: err.Error()})
+	})
+	if err != nil {
+		return nil, err
+	}
+	show := p.progress("reconcile")
+	show.start(len(streams))
+	c := reconcile.Config{
+		Publisher: repo.NewPublisher(repo.Config{
+			Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Validity: cfg.validity, Now: p.now, Log: p.log,
+			By: p.publisher(), ConfigDigest: cfg.digest,
+		}),
+		Upstream: up, Refresh: cfg.Reconcile.Refresh, Confirm: options.confirm, Quick: options.quick, Deep: options.deep,
+		Parallel: options.parallel, Cache: filepath.Join(cache, "attestations"), Log: p.log,
+		Done: func(s *reconcile.StreamReport) { show.step(string(s.Stream), s.Bytes) },
+	}
+	if cfg.Reconcile.Public {
+		if c.Public, err = verify.FromURL(cfg.URL, &http.Client{Timeout: time.Minute}); err != nil {
+			return nil, err
+		}
+	}
+	report := reconcile.Run(ctx, c, streams)
+	show.done()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	report.Findings = append(report.Findings, problems...)
+	return report, nil
+}
+
+// reconciled are the streams named, or all that exist or should.
+func (p *program) reconciled(ctx context.Context, cfg *config, up *upstream, b bucket.Bucket, names []string, problem func(string, error)) ([]reconcile.Stream, error) {
+	var configs []*streamConfig
+	for _, name := range names {
+		s, err := cfg.stream(name)
+		if err != nil {
+			return nil, err
+		}
+		configs = append(configs, s)
+	}
+	if len(names) == 0 {
+		existing, err := cfg.published(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		configs = up.streams(ctx, existing, problem)
+	}
+	var streams []reconcile.Stream
+	for _, s := range configs {
+		streams = append(streams, reconcile.Stream{Stream: cfg.repoStream(s), Frozen: s.State == stateFrozen, Keep: s.Keep})
+	}
+	return streams, nil
+}
+
+// deliver writes the report where it was asked for, and tells whoever wants to know.
+func (p *program) deliver(ctx context.Context, cfg *config, report *reconcile.Report, options reconcileOptions) error {
+	costs := reconcile.Costs(cfg.Reconcile.Costs)
+	metrics := func(w io.Writer) error { return report.Prometheus(w, costs) }
+	for _, to := range []struct {
+		file  string
+		write func(io.Writer) error
+	}{
+		{options.json, func(w io.Writer) error { return writeJSON(w, report) }},
+		{options.markdown, report.Markdown},
+		{options.prometheus, metrics},
+	} {
+		if to.file == "" {
+			continue
+		}
+		if err := replaceFile(to.file, to.write); err != nil {
+			return err
+		}
+	}
+	if cfg.Reconcile.Push != "" {
+		var b bytes.Buffer
+		if err := metrics(&b); err != nil {
+			return err
+		}
+		if err := p.post(ctx, http.MethodPut, cfg.Reconcile.Push, "text/plain; version=0.0.4", b.Bytes()); err != nil {
+			return fmt.Errorf("reconcile.push: %w", err)
+		}
+	}
+	if cfg.Reconcile.Webhook != nil && report.Worst() == reconcile.Alarm {
+		return p.alarm(ctx, cfg, report)
+	}
+	return nil
+}
+
+// replaceFile writes a file beside its name first, so that whoever reads it at the same moment sees all of it.
+func replaceFile(name string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	err = write(f)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), name)
+}
+
+func newStatus(p *program) *cobra.Command {
+	var quick bool
+	cmd := &cobra.Command{
+		Use:   "status [STREAM...]",
+		Short: "Show a table of all streams: newest version, serial, age, packages, days left, what is wrong",
+		Long: `Status looks at streams as reconcile does, without changing anything, and prints a line for each. Its exit code is
+0 even when something is wrong: reconcile is for alarms.`,
+		Example: `  pkgs status
+  pkgs status --quick core:/stable:/v1.35`,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			cfg, err := readConfig(p.configFile)
+			if err != nil {
+				return err
+			}
+			report, err := p.reconcile(cmd.Context(), cfg, names, reconcileOptions{quick: quick})
+			if err != nil {
+				return err
+			}
+			if p.output == "json" {
+				return p.printJSON(report)
+			}
+			return report.PrintTable(p.stdout)
+		},
+	}
+	cmd.Flags().BoolVar(&quick, "quick", false, "do not compare every object in the bucket")
+	return cmd
+}
+
+// listStreams brings the pages about a stream up to date after a publication.
+func (p *program) listStreams(ctx context.Context, b bucket.Bucket, stream repo.Stream) error {
+	state, err := repo.ReadState(ctx, b, stream.Name)
+	if err != nil || !state.Exists() {
+		return err
+	}
+	_, err = repo.List(ctx, b, []repo.Listed{state.Describe(&stream)})
+	return err
+}

@@ -1,0 +1,83 @@
+package repo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"sigs.k8s.io/pkgs/keys"
+	"sigs.k8s.io/pkgs/repo/apt"
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/sign"
+)
+
+// Verify checks that a client which trusts the keyring accepts the signatures on the live indexes at a time. It reads
+// nothing: the manifest holds the signed bytes.
+func (s *State) Verify(trusted *keys.Keyring, at time.Time) error {
+	m, stream := &s.Manifest, s.Head.Stream
+	if p, ok := m.pointer(stream.Deb(layout.InRelease)); ok {
+		if _, _, err := sign.VerifyClearsigned([]byte(p.Data), trusted, at); err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+	}
+	if p, ok := m.pointer(stream.Rpm(layout.Repomd)); ok {
+		asc, _ := m.pointer(stream.Rpm(layout.RepomdAsc))
+		if _, err := sign.VerifyDetached([]byte(p.Data), []byte(asc.Data), trusted, at); err != nil {
+			return fmt.Errorf("%s: %w", asc.Name, err)
+		}
+	}
+	return nil
+}
+
+// ValidUntil is when apt stops to accept the live index; zero if it never does, or if there is none.
+func (s *State) ValidUntil() time.Time {
+	p, ok := s.Manifest.pointer(s.Head.Stream.Deb(layout.Release))
+	if !ok {
+		return time.Time{}
+	}
+	release, err := apt.ParseRelease([]byte(p.Data))
+	if err != nil {
+		return time.Time{} // a manifest that holds such a Release does not verify either
+	}
+	return release.ValidUntil
+}
+
+// Object finds an immutable object of the live snapshot by its name below the stream.
+func (s *State) Object(name string) (Object, bool) {
+	return s.Manifest.object(string(s.Head.Stream) + "/" + name)
+}
+
+// ReadObject reads an immutable object of a snapshot, such as an attestation, into memory, and checks it against its digest.
+func ReadObject(ctx context.Context, b bucket.Bucket, o Object) ([]byte, error) {
+	return hashed(ctx, b, o.Name, o.SHA256)
+}
+
+// Empty tells that there are no packages.
+func (f *Files) Empty() bool { return len(f.Debs)+len(f.Rpms) == 0 }
+
+// Outdated tells what in the signatures of the live publication is not what the publisher would make them now: other keys
+// sign, or other keys are given to users. It is empty if nothing is.
+func (p *Publisher) Outdated(s *State) (string, error) {
+	key, err := p.Keyring.Armor()
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []string{s.Head.Stream.Deb(layout.ReleaseKey), s.Head.Stream.Rpm(layout.RepomdKey)} {
+		if pointer, ok := s.Manifest.pointer(name); ok && pointer.Data != string(key) {
+			return "other keys are published than the configuration has", nil
+		}
+	}
+	if p.Signer == nil {
+		return "", nil
+	}
+	var fingerprints []string
+	for _, k := range p.Signer.Keyring().Keys() {
+		fingerprints = append(fingerprints, k.Fingerprint)
+	}
+	if !slices.Equal(fingerprints, s.Manifest.Record.Keys) {
+		return "other keys signed than the configuration has", nil
+	}
+	return "", nil
+}

@@ -1,0 +1,218 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/pkgs/repo"
+	"sigs.k8s.io/pkgs/repo/apt"
+	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/verify"
+)
+
+// inspect compares the bucket with the manifest. It returns the objects that are lost.
+func (r *run) inspect(ctx context.Context, change *repo.Change) (lost []string, err error) {
+	if err := r.state.Verify(r.Publisher.Keyring, r.Publisher.Now().UTC()); err != nil {
+		r.add(Unverifiable, Alarm, r.stream.Name.Deb(layout.InRelease), "%v", err)
+	}
+	if r.Quick {
+		return nil, nil
+	}
+	found, err := repo.Inspect(ctx, r.Publisher.Bucket, r.state)
+	if err != nil {
+		return nil, err
+	}
+	r.report.Objects, r.report.Bytes, r.report.Older, r.report.OlderBytes = found.Objects, found.Bytes, found.Older, found.OlderBytes
+	for _, d := range found.Damage {
+		switch {
+		case d.Kind == repo.Lost && strings.HasPrefix(d.Object.Name, ".state/"):
+			r.add(Chain, Alarm, d.Object.Name, "%s", d.Detail)
+		case d.Kind == repo.Lost:
+			lost = append(lost, d.Object.Name)
+		case d.Kind == repo.Altered:
+			r.add(Altered, Alarm, d.Object.Name, "%s: find out who wrote it; clients refuse it, and it is not overwritten", d.Detail)
+		case d.Kind == repo.Displaced:
+			change.Repoint = true
+			r.add(Displaced, Repair, d.Object.Name, "%s", d.Detail)
+		case d.Kind == repo.Extra:
+			r.add(Extra, Drift, d.Object.Name, "%s", d.Detail)
+		}
+	}
+	return lost, r.records(ctx)
+}
+
+// records follows the record of all publications, and asks upstream whether what the newest packages were made of is what
+// it still promises.
+func (r *run) records(ctx context.Context) error {
+	if r.Deep {
+		_, err := repo.History(ctx, r.Publisher.Bucket, r.stream.Name, 0)
+		var chain *repo.ChainError
+		if errors.As(err, &chain) {
+			r.add(Chain, Alarm, "", "%v", err)
+		} else if err != nil {
+			return err
+		}
+	}
+	if !r.Deep && r.Cache == "" {
+		return nil
+	}
+	seen := map[string]bool{}
+	for _, name := range r.newest() {
+		o, ok := r.state.Object(name + layout.Provenance)
+		if !ok {
+			continue
+		}
+		statement, err := r.attestation(ctx, o)
+		if err != nil {
+			r.Log.Info("a provenance cannot be read", "object", o.Name, "error", err)
+			continue // what is lost or altered has been found already
+		}
+		changed, err := r.Upstream.Changed(ctx, statement)
+		if err != nil {
+			r.Log.Info("what upstream promises now cannot be found out", "package", name, "error", err)
+			continue
+		}
+		for _, c := range changed {
+			if !seen[c] {
+				seen[c] = true
+				r.add(Source, Alarm, c, "%s was made of other bytes than upstream promises now", name)
+			}
+		}
+	}
+	return nil
+}
+
+// attestation reads an attestation from the cache or the bucket.
+func (r *run) attestation(ctx context.Context, o repo.Object) ([]byte, error) {
+	cached := filepath.Join(r.Cache, o.SHA256)
+	if r.Cache != "" {
+		if data, err := os.ReadFile(cached); err == nil && digest(data) == o.SHA256 {
+			return data, nil
+		}
+	}
+	data, err := repo.ReadObject(ctx, r.Publisher.Bucket, o)
+	if err != nil || r.Cache == "" {
+		return data, err
+	}
+	if err := os.MkdirAll(r.Cache, 0o755); err != nil {
+		return nil, err
+	}
+	return data, os.WriteFile(cached, data, 0o644)
+}
+
+// age has an index signed anew that is older than it should become, or that other keys signed than should.
+func (r *run) age(change *repo.Change) error {
+	outdated, err := r.Publisher.Outdated(r.state)
+	if err != nil {
+		return err
+	}
+	if outdated != "" {
+		change.Resign, change.Reason = true, outdated
+		r.add(Rekeyed, Repair, "", "%s", outdated)
+	}
+	now := r.Publisher.Now().UTC()
+	if age := now.Sub(r.state.Head.Time); age >= r.Refresh {
+		change.Resign, change.Reason = true, "signed anew"
+		r.add(Expiring, Repair, "", "was signed %s ago%s", days(age), r.untilExpiry(now))
+	}
+	return nil
+}
+
+func (r *run) untilExpiry(now time.Time) string {
+	if until := r.state.ValidUntil(); !until.IsZero() {
+		return fmt.Sprintf(", and clients refuse it in %s", days(until.Sub(now)))
+	}
+	return ""
+}
+
+func days(d time.Duration) string { return fmt.Sprintf("%.1f days", d.Hours()/24) }
+
+// readBack checks that a client of the public address gets what is live, and after a change, or in depth, that it is right.
+func (r *run) readBack(ctx context.Context, plan *repo.Plan) error {
+	if !r.state.Exists() {
+		return nil
+	}
+	if r.Public != nil {
+		if err := r.stale(ctx); err != nil {
+			r.add(Stale, Drift, "", "the public address cannot be read: %v", err)
+		}
+	}
+	if !r.Deep && !r.report.Changed {
+		return nil
+	}
+	added := map[string]bool{}
+	for _, name := range plan.Added {
+		added[string(r.stream.Name)+"/"+name] = true
+	}
+	report, err := verify.Stream(ctx, verify.Config{
+		Source: verify.FromBucket(r.Publisher.Bucket), Keyring: r.Publisher.Keyring, Now: r.Publisher.Now().UTC(),
+		Packages: func(name string) bool { return r.Deep || added[name] },
+	}, r.stream.Name)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, f := range r.report.Findings {
+		known[f.Object] = f.Object != ""
+	}
+	for _, f := range report.Findings {
+		if !known[f.Object] {
+			r.add(Damaged, Alarm, f.Object, "%s", f)
+		}
+	}
+	return nil
+}
+
+// stale compares the pointers that users are given with those of HEAD.
+func (r *run) stale(ctx context.Context) error {
+	for _, p := range r.state.Pointers() {
+		sum := ""
+		data, err := r.Public.Open(ctx, p.Name)
+		if err == nil {
+			h := sha256.New()
+			_, err = io.Copy(h, data)
+			data.Close()
+			sum = hex.EncodeToString(h.Sum(nil))
+		}
+		switch {
+		case errors.Is(err, verify.ErrMissing):
+			r.add(Stale, Drift, p.Name, "is not under %s", r.Public)
+		case err != nil:
+			return err
+		case sum != p.SHA256:
+			r.add(Stale, Drift, p.Name, "%s hands out other bytes than serial %d has: `pkgs purge %s` asks the CDN for the new ones", r.Public, r.state.Head.Serial, r.stream.Name)
+		}
+	}
+	return nil
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// newest are the published packages of the newest version of each name.
+func (r *run) newest() []string {
+	latest := map[string]string{}
+	for _, name := range r.state.Packages() {
+		if p := parseName(name); apt.CompareVersions(p.Version, cmp.Or(latest[p.Name], "0~")) > 0 {
+			latest[p.Name] = p.Version
+		}
+	}
+	var names []string
+	for _, name := range r.state.Packages() {
+		if p := parseName(name); p.Version == latest[p.Name] {
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,189 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/pkgs/repo"
+	"sigs.k8s.io/pkgs/repo/layout"
+)
+
+// attempts is how often a stream is tried again that somebody else published in the meantime.
+const attempts = 3
+
+// run is the reconciliation of one stream.
+type run struct {
+	Config
+	stream Stream
+	report *StreamReport
+	state  *repo.State
+}
+
+func (r *run) add(kind Kind, severity Severity, object, format string, args ...any) {
+	r.report.Findings = append(r.report.Findings, Finding{Kind: kind, Severity: severity, Object: object, Detail: fmt.Sprintf(format, args...)})
+}
+
+// reconcile does everything for the stream, over again when somebody else published it in between.
+func (r *run) reconcile(ctx context.Context) *StreamReport {
+	start := r.Publisher.Now()
+	for attempt := 1; ; attempt++ {
+		r.report = &StreamReport{Stream: r.stream.Name, Frozen: r.stream.Frozen, Findings: []Finding{}}
+		err := r.within(ctx)
+		var race *repo.RaceError
+		if errors.As(err, &race) && attempt < attempts && ctx.Err() == nil {
+			r.Log.Info("somebody else published in the meantime: start over", "stream", r.stream.Name, "serial", race.Serial)
+			continue
+		}
+		if err != nil {
+			r.report.Raced = race != nil
+			r.fail(err)
+		}
+		break
+	}
+	if r.state != nil {
+		r.describe()
+	}
+	slices.SortStableFunc(r.report.Findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Object, b.Object))
+	})
+	r.report.Seconds = r.Publisher.Now().Sub(start).Seconds()
+	return r.report
+}
+
+// within gives once a directory for packages, which are needed until they are published.
+func (r *run) within(ctx context.Context) error {
+	work, err := os.MkdirTemp(r.Work, "pkgs-reconcile-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	return r.once(ctx, work)
+}
+
+// fail files an error under what it means.
+func (r *run) fail(err error) {
+	var gate *repo.GateError
+	var changed *repo.ChangedError
+	var immutable *repo.ImmutableError
+	switch {
+	case errors.As(err, &gate):
+		for _, problem := range gate.Problems {
+			r.add(Refused, Drift, "", "%s", problem)
+		}
+	case errors.As(err, &changed):
+		r.add(Source, Alarm, changed.Name, "%v", err)
+	case errors.As(err, &immutable):
+		r.add(Altered, Alarm, immutable.Name, "%v", err)
+	default:
+		r.add(Failed, Drift, "", "%v", err)
+	}
+}
+
+// once looks at the stream, decides, plans and, if confirmed, executes.
+func (r *run) once(ctx context.Context, work string) error {
+	var err error
+	if r.state, err = repo.ReadState(ctx, r.Publisher.Bucket, r.stream.Name); err != nil {
+		if ctx.Err() == nil {
+			r.add(Unreadable, Alarm, r.stream.Name.Head(), "%v", err)
+			return nil
+		}
+		return err
+	}
+	change := repo.Change{Base: r.state, Backfill: true}
+	var lost []string
+	if r.state.Exists() {
+		if lost, err = r.inspect(ctx, &change); err != nil {
+			return err
+		}
+		if err := r.age(&change); err != nil {
+			return err
+		}
+	}
+	missing := r.missing(ctx, &change)
+	plan, err := r.plan(ctx, change, lost, missing, work)
+	if err != nil || plan == nil {
+		return err
+	}
+	r.report.Plan = plan
+	if len(plan.Finish) > 0 && !change.Repoint {
+		r.add(Unfinished, Repair, "", "serial %d was committed and not brought to all pointers: %s", plan.From, strings.Join(plan.Finish, ", "))
+	}
+	if r.Confirm && !plan.Empty() {
+		if err := r.Publisher.Execute(ctx, plan); err != nil {
+			return err
+		}
+		r.report.Changed = true
+		r.repaired()
+		if r.state, err = repo.ReadState(ctx, r.Publisher.Bucket, r.stream.Name); err != nil {
+			return err
+		}
+		if r.Published != nil {
+			if err := r.Published(ctx, plan); err != nil {
+				r.add(Purge, Drift, "", "%v", err)
+			}
+		}
+	}
+	return r.readBack(ctx, plan)
+}
+
+// repaired marks what the plan that was carried out put right.
+func (r *run) repaired() {
+	for i := range r.report.Findings {
+		if f := &r.report.Findings[i]; f.Severity == Repair {
+			f.Repaired = true
+		}
+	}
+}
+
+// plan makes what is missing and plans the change. A run that is not confirmed makes nothing, and so plans without.
+func (r *run) plan(ctx context.Context, change repo.Change, lost []string, missing []Package, work string) (*repo.Plan, error) {
+	var err error
+	if r.Confirm && len(missing) > 0 {
+		dir := filepath.Join(work, "missing")
+		r.make(ctx, missing, dir)
+		if change.Add, err = repo.ReadFiles(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
+	if len(lost) > 0 {
+		if change.Restore, err = r.recover(ctx, lost, filepath.Join(work, "lost")); err != nil {
+			return nil, err
+		}
+		for _, name := range lost {
+			if _, ok := change.Restore[name]; ok {
+				r.add(Lost, Repair, name, "is put back with the bytes that it had")
+				continue
+			}
+			if layout.ClassOf(name) == layout.Hashed {
+				change.Resign, change.Reason = true, "replaces a lost index"
+				r.add(Lost, Repair, name, "cannot be had again, and is replaced by a new publication")
+				continue
+			}
+			r.add(Lost, Alarm, name, "cannot be had again with the bytes that it had: yank it, or bring it back from a backup")
+		}
+	}
+	if !r.state.Exists() && (change.Add == nil || change.Add.Empty()) {
+		return nil, nil
+	}
+	return r.Publisher.Plan(ctx, r.stream.Stream, change)
+}
+
+// describe fills in what the report says of the live publication.
+func (r *run) describe() {
+	s := r.report
+	s.Serial, s.Published, s.ValidUntil, s.Packages = r.state.Head.Serial, r.state.Head.Time, r.state.ValidUntil(), len(r.state.Packages())
+	s.Latest = r.state.Describe(&r.stream.Stream).Latest
+	for _, name := range r.newest() {
+		o, _ := r.state.Object(name)
+		s.PackageBytes += o.Size
+	}
+	for _, p := range r.state.Manifest.Pointers {
+		s.IndexBytes += p.Size
+	}
+}
