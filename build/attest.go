@@ -192,9 +192,9 @@ func digestSet(sum [sha256.Size]byte) map[string]string {
 }
 
 // digest is the SHA-256 of what "sha256sum" prints for the definition's files: package.yaml, the local files that it names
-// and the text of the license, named from the folder of all definitions and sorted by name.
+// and the texts of its licenses, named from the folder of all definitions and sorted by name.
 func (d *Definition) digest() [sha256.Size]byte {
-	files := map[string][]byte{licenseFolder + "/" + d.License + ".txt": []byte(d.license)}
+	files := d.licenseFiles()
 	for name, data := range d.local {
 		files[d.Name+"/"+name] = data
 	}

@@ -164,10 +164,10 @@ func TestCRIO(t *testing.T) {
 		query := func(args ...string) string {
 			return run(t, "rpm", "rpm", append([]string{"-qp", "--nosignature", rpm.Path}, args...)...)
 		}
-		want := place(crioContents) + "drwxr-xr-x /usr/share/doc/cri-o\ndrwxr-xr-x /usr/share/licenses/cri-o\n-rw-r--r-- /usr/share/licenses/cri-o/LICENSE\n"
+		want := place(crioContents) + "drwxr-xr-x /usr/share/doc/cri-o\ndrwxr-xr-x /usr/share/licenses/cri-o\n-rw-r--r-- /usr/share/licenses/cri-o/LICENSE\n-rw-r--r-- /usr/share/licenses/cri-o/LICENSE.GPL-2.0-or-later\n"
 		expectLines(t, "contents", strings.Split(strings.TrimSpace(query("--qf", `[%{FILEMODES:perms} %{FILENAMES}\n]`)), "\n"), want)
 		expectLines(t, "configuration", strings.Fields(query("-c")), place(config))
-		for format, want := range map[string]string{"%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}": "cri-o-1.35.1-1.1.s390x", "%{RECOMMENDS}": "kubernetes-cni"} {
+		for format, want := range map[string]string{"%{NAME}-%{VERSION}-%{RELEASE}.%{ARCH}": "cri-o-1.35.1-1.1.s390x", "%{LICENSE}": "Apache-2.0 AND GPL-2.0-or-later", "%{RECOMMENDS}": "kubernetes-cni"} {
 			if got := query("--qf", format); got != want {
 				t.Errorf("%s is %q, want %q", format, got, want)
 			}

@@ -48,9 +48,11 @@ type Definition struct {
 	// Homepage and Upstream are URLs: of the project, and of its source code.
 	Homepage string `yaml:"homepage,required"`
 	Upstream string `yaml:"upstream,required"`
-	// License is the name of a file in the folder licenses, an SPDX identifier. Copyright names the holder, with years.
-	License   string `yaml:"license,required"`
-	Copyright string `yaml:"copyright,required"`
+	// License is the name of a file in the folder licenses, an SPDX identifier. Copyright names the holder, with years. Both
+	// are those of all files but the ones of Licenses.
+	License   string    `yaml:"license,required"`
+	Copyright string    `yaml:"copyright,required"`
+	Licenses  []License `yaml:"licenses"`
 	// Maintainer is a name and an address, Vendor what rpm and zypper call the distributor.
 	Maintainer string `yaml:"maintainer,required"`
 	Vendor     string `yaml:"vendor"`
@@ -65,9 +67,20 @@ type Definition struct {
 	Files []File `yaml:"files,required"`
 	Units []Unit `yaml:"units"`
 
-	// local is the content of the package.yaml and of the files that Files name as Local, license the text of the license.
-	local   map[string][]byte
-	license string
+	// local is the content of the package.yaml and of the files that Files name as Local, texts are those of the licenses by
+	// their identifiers.
+	local map[string][]byte
+	texts map[string]string
+}
+
+// License is what some files of a package are under.
+type License struct {
+	At strict.Position
+	// License and Copyright are as in a Definition.
+	License   string `yaml:"license,required"`
+	Copyright string `yaml:"copyright,required"`
+	// Files are paths of files of the definition, as they are written there.
+	Files []string `yaml:"files,required"`
 }
 
 // Word is a placeholder's value in each format.

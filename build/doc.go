@@ -34,6 +34,7 @@
 //	upstream      the URL of its source code
 //	license       the name of a file licenses/<name>.txt: an SPDX identifier
 //	copyright     years and holder
+//	licenses      optional: a list of licenses with copyright and files, the paths of files that are under another license
 //	maintainer    name and address
 //	vendor        optional: what rpm calls the distributor
 //	words         optional: placeholders with a value for each format, {deb: /etc/default, rpm: /etc/sysconfig}

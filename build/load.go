@@ -81,11 +81,17 @@ func load(fsys fs.FS, folder string) (*Definition, error) {
 			return nil, f.At.Errorf("local: %w", err)
 		}
 	}
-	text, err := readLocal(fsys, path.Join(licenseFolder, d.License+".txt"))
-	if err != nil {
-		return nil, d.At.Errorf("license: %w", err)
+	d.texts = map[string]string{}
+	for _, l := range append([]License{{At: d.At, License: d.License}}, d.Licenses...) {
+		if !licenseForm.MatchString(l.License) {
+			return nil, l.At.Errorf("license: %q is not an SPDX identifier like Apache-2.0", l.License)
+		}
+		text, err := readLocal(fsys, path.Join(licenseFolder, l.License+".txt"))
+		if err != nil {
+			return nil, l.At.Errorf("license: %w", err)
+		}
+		d.texts[l.License] = string(text)
 	}
-	d.license = string(text)
 	return d, d.check()
 }
 
@@ -109,6 +115,7 @@ var (
 	wordForm    = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 	unitForm    = regexp.MustCompile(`^[A-Za-z0-9:_.@-]+\.(service|socket|timer|path|target|mount)$`)
 	atLeastForm = regexp.MustCompile(`^[0-9][A-Za-z0-9.+~]*$`)
+	licenseForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+-]*$`)
 	placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 )
 
@@ -142,7 +149,30 @@ func (d *Definition) check() error {
 			}
 		}
 	}
+	if err := d.checkLicenses(); err != nil {
+		return err
+	}
 	return d.checkMeta()
+}
+
+// checkLicenses says what is wrong with the licenses that are not those of the whole package.
+func (d *Definition) checkLicenses() error {
+	seen := map[string]bool{}
+	for _, l := range d.Licenses {
+		if len(l.Files) == 0 {
+			return l.At.Errorf("licenses: no file is under %s", l.License)
+		}
+		for _, file := range l.Files {
+			if !slices.ContainsFunc(d.Files, func(f File) bool { return f.Path == file }) {
+				return l.At.Errorf("licenses: there is no file %q among files", file)
+			}
+			if seen[file] {
+				return l.At.Errorf("licenses: %s stands here twice", file)
+			}
+			seen[file] = true
+		}
+	}
+	return nil
 }
 
 func checkRelations(list []Relation) error {

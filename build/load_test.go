@@ -81,8 +81,8 @@ files:
 	if d == nil || d.Files[0].mode() != 0o755 || d.Files[1].mode() != 0o700 || d.Files[2].mode() != 0o644 || d.Files[6].in(Deb) || !d.Files[6].in(Rpm) {
 		t.Errorf("got %+v", d)
 	}
-	if want := "\nLicense: MIT\n Do what you want.\n .\n But say who wrote it.\n"; !strings.HasSuffix(d.copyright(), want) {
-		t.Errorf("got %s", d.copyright())
+	if want := "\nLicense: MIT\n Do what you want.\n .\n But say who wrote it.\n"; !strings.HasSuffix(d.copyright(sampleRequest("tool")), want) {
+		t.Errorf("got %s", d.copyright(sampleRequest("tool")))
 	}
 }
 

@@ -104,11 +104,11 @@ func (p *prepared) sbom(ctx context.Context, builderVersion string, tree *payloa
 	self := spdxPackage{
 		ID: "SPDXRef-Package", Name: file.Name, Version: file.Version, FileName: filepath.Base(file.Path), Purpose: "APPLICATION",
 		Supplier: organization(d.Maintainer), DownloadLocation: noAssertion, FilesAnalyzed: true, Checksums: spdxSHA256(file.SHA256),
-		Homepage: d.Homepage, LicenseConcluded: d.License, LicenseDeclared: d.License, Copyright: d.Copyright, Summary: d.Summary,
+		Homepage: d.Homepage, LicenseConcluded: d.licenseExpression(), LicenseDeclared: d.licenseExpression(), Copyright: d.copyrights(), Summary: d.Summary,
 		ExternalRefs: purlRef(packageURL(string(file.Format), vendor, file.Name, file.Version, "arch="+escape(file.Architecture, ""))),
 	}
 	s.relate(s.ID, "DESCRIBES", self.ID)
-	ids, err := s.addFiles(ctx, tree, sums)
+	ids, err := s.addFiles(ctx, tree, sums, d.licensed(file.Format, p.request))
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +134,8 @@ func (p *prepared) sbom(ctx context.Context, builderVersion string, tree *payloa
 	return s, nil
 }
 
-// addFiles adds the files of a package and gives their identifiers by path.
-func (s *spdxDocument) addFiles(ctx context.Context, tree *payload.Tree, sums legacySums) (map[string]string, error) {
+// addFiles adds the files of a package and gives their identifiers by path. licensed are the licenses of some, by path.
+func (s *spdxDocument) addFiles(ctx context.Context, tree *payload.Tree, sums legacySums, licensed map[string]License) (map[string]string, error) {
 	ids := map[string]string{}
 	for _, e := range tree.Entries() {
 		if e.Kind != payload.File {
@@ -147,11 +147,15 @@ func (s *spdxDocument) addFiles(ctx context.Context, tree *payload.Tree, sums le
 		}
 		id := fmt.Sprintf("SPDXRef-File-%d", len(s.Files)+1)
 		ids[e.Path] = id
-		s.Files = append(s.Files, spdxFile{
+		f := spdxFile{
 			Name: "." + e.Path, ID: id,
 			Checksums:        append([]spdxChecksum{{"SHA1", sum}}, spdxSHA256(e.Content.SHA256)...),
 			LicenseConcluded: noAssertion, LicenseInFile: []string{noAssertion}, Copyright: noAssertion,
-		})
+		}
+		if l, ok := licensed[e.Path]; ok {
+			f.LicenseConcluded, f.Copyright = l.License, l.Copyright
+		}
+		s.Files = append(s.Files, f)
 	}
 	return ids, nil
 }

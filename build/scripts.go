@@ -50,6 +50,12 @@ func (d *Definition) debScripts() map[string]string {
 	return scripts
 }
 
+// rpmScript is a script of the rpm. Where systemd is installed in the same transaction, as in new systems and images, it must be
+// there before the script can ask for its presets; where it is not, the package can do without it.
 func (d *Definition) rpmScript(name string) rpm.Script {
-	return rpm.Script{Body: d.script("rpm-" + name)}
+	s := rpm.Script{Body: d.script("rpm-" + name)}
+	if s.Body != "" {
+		s.After = []rpm.Relation{{Name: "systemd"}}
+	}
+	return s
 }

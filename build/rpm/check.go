@@ -108,6 +108,11 @@ func (m Meta) checkScripts() error {
 				return fmt.Errorf("requires(%s): %w", s.name, err)
 			}
 		}
+		for _, relation := range s.After {
+			if err := relation.check(false); err != nil {
+				return fmt.Errorf("after(%s): %w", s.name, err)
+			}
+		}
 	}
 	return nil
 }

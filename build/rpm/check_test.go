@@ -48,6 +48,7 @@ func TestCheckRefuses(t *testing.T) {
 		"provides: relation \"(a)": func(m *rpm.Meta) { m.Provides = []rpm.Relation{{Name: "(a)"}} },
 		`provides: relation "a <`:  func(m *rpm.Meta) { m.Provides = []rpm.Relation{{"a", rpm.Less, "1"}} },
 		"requires(post): relation": func(m *rpm.Meta) { m.Post.Requires = []rpm.Relation{{}} },
+		"after(post): relation":    func(m *rpm.Meta) { m.Post.After = []rpm.Relation{{Name: "(a or b)"}} },
 		"script pre: interpreter":  func(m *rpm.Meta) { m.Pre.Interpreter = "<lua>" },
 		"script preun is not":      func(m *rpm.Meta) { m.PreUn.Body = "\x00" },
 		"author is empty":          func(m *rpm.Meta) { m.Changelog[0].Author = "" },

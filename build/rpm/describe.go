@@ -137,7 +137,9 @@ func (m Meta) describeRelations(h *header, tree *payload.Tree) {
 		requires = append(requires, self("config("+m.Name+")", senseConfig))
 	}
 	arguments := false
+	var order []dependency
 	for _, s := range m.scripts() {
+		order = append(order, dependencies(s.After, s.sense)...)
 		requires = append(requires, dependencies(s.Requires, s.sense)...)
 		if s.there() {
 			requires = append(requires, dependency{name: s.program()[0], sense: s.sense | senseInterpreter})
@@ -154,6 +156,7 @@ func (m Meta) describeRelations(h *header, tree *payload.Tree) {
 		{tagSuggestName, tagSuggestFlags, tagSuggestVersion, dependencies(m.Suggests, 0)},
 		{tagSupplementName, tagSupplementFlags, tagSupplementVersion, dependencies(m.Supplements, 0)},
 		{tagEnhanceName, tagEnhanceFlags, tagEnhanceVersion, dependencies(m.Enhances, 0)},
+		{tagOrderName, tagOrderFlags, tagOrderVersion, order},
 	}
 	all := slices.Concat(provides, requires)
 	for _, w := range weak {

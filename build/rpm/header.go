@@ -75,6 +75,9 @@ const (
 	tagClassDict         = 1142
 	tagLongSize          = 5009
 	tagFileDigestAlgo    = 5011
+	tagOrderName         = 5035
+	tagOrderVersion      = 5036
+	tagOrderFlags        = 5037
 	tagRecommendName     = 5046
 	tagRecommendVersion  = 5047
 	tagRecommendFlags    = 5048

@@ -91,6 +91,9 @@ type Script struct {
 	Body        string
 	// Requires must be installed before the script can run: Requires(post) and so on.
 	Requires []Relation
+	// After are installed before the script runs if they are installed in the same transaction, and removed after it. None
+	// of them is required. In spec files that is OrderWithRequires(post) and so on.
+	After []Relation
 }
 
 // Change is an entry of the changelog.

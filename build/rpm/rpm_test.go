@@ -40,8 +40,8 @@ func kubelet() rpm.Meta {
 		Supplements: []rpm.Relation{{Name: "kubeadm"}},
 		Enhances:    []rpm.Relation{{Name: "systemd"}},
 		Pre:         rpm.Script{Body: "echo pre\n"},
-		Post:        rpm.Script{Body: "echo post $1\n", Requires: []rpm.Relation{{Name: "systemd"}}},
-		PreUn:       rpm.Script{Body: "echo preun\n", Interpreter: "/bin/sh -e", Requires: []rpm.Relation{{"systemd", rpm.Greater, "200"}}},
+		Post:        rpm.Script{Body: "echo post $1\n", Requires: []rpm.Relation{{Name: "systemd"}}, After: []rpm.Relation{{Name: "dbus"}}},
+		PreUn:       rpm.Script{Body: "echo preun\n", Interpreter: "/bin/sh -e", Requires: []rpm.Relation{{"systemd", rpm.Greater, "200"}}, After: []rpm.Relation{{"dbus", rpm.GreaterEqual, "1.10"}, {Name: "udev"}}},
 		PostUn:      rpm.Script{Interpreter: "/sbin/ldconfig"},
 		Changelog: []rpm.Change{
 			{time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC), "A <a@b.c> - 1.34.1-1", "- Release\n- Again"},

@@ -129,6 +129,8 @@ func rpmbuild(t *testing.T, m rpm.Meta, tree *payload.Tree) string {
 	relations("Requires(post)", m.Post.Requires)
 	relations("Requires(preun)", m.PreUn.Requires)
 	relations("Requires(postun)", m.PostUn.Requires)
+	relations("OrderWithRequires(post)", m.Post.After)
+	relations("OrderWithRequires(preun)", m.PreUn.After)
 	line("%%description\n%s", m.Description)
 	line("%%install\ncp -a %s/. %%{buildroot}", root)
 	line("%%pre\n%s\n%%post\n%s\n%%preun -p \"/bin/sh -e\"\n%s\n%%postun -p /sbin/ldconfig", m.Pre.Body, m.Post.Body, m.PreUn.Body)
