@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -261,11 +262,17 @@ func (p *program) indexSettings(ctx context.Context, o *indexOptions, named bool
 	return cfg, nil
 }
 
+// indexMemory is from where on the collector is in a hurry.
+const indexMemory = 160 << 20
+
 // indexDir indexes a directory and tells what was done.
 func (p *program) indexDir(ctx context.Context, root string, cfg dir.Config) error {
 	if _, err := os.Stat(root); err != nil {
 		return usageError{err}
 	}
+	// The collector is in no hurry while there is memory to spare: what is held grows slowly, and what is not soon goes.
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(indexMemory))
 	bar := p.progress("reading")
 	defer bar.done()
 	cfg.Progress = bar.verifying

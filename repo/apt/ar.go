@@ -20,8 +20,12 @@ type file struct {
 
 const headSize = 64 << 10
 
-func openFile(r io.ReaderAt, size int64) (*file, error) {
-	f := &file{r: r, size: size, head: make([]byte, min(max(size, 0), headSize))}
+// openFile reads the beginning of a file into the memory of the Reader.
+func (m *Reader) openFile(r io.ReaderAt, size int64) (*file, error) {
+	if m.head == nil {
+		m.head = make([]byte, headSize)
+	}
+	f := &file{r: r, size: size, head: m.head[:min(max(size, 0), headSize)]}
 	if n, err := r.ReadAt(f.head, 0); n < len(f.head) {
 		return nil, fmt.Errorf("read %d of %d bytes: %w", n, size, err)
 	}

@@ -48,7 +48,7 @@ func ReadContents(r io.ReaderAt, size int64, filename string) (list []Installed,
 }
 
 func readData(m member) ([]Installed, error) {
-	packed, err := m.open(dataAllowance + dataRatio*m.size)
+	packed, err := m.open(dataAllowance+dataRatio*m.size, new(scratch))
 	if err != nil {
 		return nil, err
 	}

@@ -36,7 +36,7 @@ func FuzzXZ(f *testing.F) {
 	f.Add(xz(f, bytes.Repeat([]byte("some text"), 1000), "--block-size=4096", "-C", "sha256"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m := member{"x.xz", int64(len(data)), bytes.NewReader(data)}
-		if r, err := m.open(1 << 20); err == nil {
+		if r, err := m.open(1<<20, new(scratch)); err == nil {
 			var buf bytes.Buffer
 			buf.ReadFrom(r)
 		}

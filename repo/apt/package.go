@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"sigs.k8s.io/pkgs/build/payload/lzma2"
 )
 
 // Package is one .deb as an apt index describes it. The other fields repeat what Stanza says, for those who plan with
@@ -40,21 +42,40 @@ func ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err er
 
 // ReadPackage is the function ReadPackage with this grammar.
 func (g Grammar) ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err error) {
+	return (&Reader{Grammar: g}).ReadPackage(r, size, filename)
+}
+
+// Reader is memory for reading packages, for those who read many: by one goroutine at a time, any number of times.
+type Reader struct {
+	Grammar Grammar
+	head    []byte
+	scratch scratch
+}
+
+// scratch is the memory of what unpacks members.
+type scratch struct {
+	xz            lzma2.Decoder
+	packed, plain []byte
+}
+
+// ReadPackage is the function ReadPackage with the grammar of the Reader.
+func (m *Reader) ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err error) {
 	defer refuse(filename, &err)
+	g := m.Grammar
 	if err := g.checkFilename(filename); err != nil {
 		return nil, err
 	}
-	whole, err := openFile(r, size)
+	whole, err := m.openFile(r, size)
 	if err != nil {
 		return nil, err
 	}
-	m, err := readMembers(whole, size)
+	members, err := readMembers(whole, size)
 	if err != nil {
 		return nil, err
 	}
-	control, err := readControl(m.control)
+	control, err := readControl(members.control, &m.scratch)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", m.control.name, err)
+		return nil, fmt.Errorf("%s: %w", members.control.name, err)
 	}
 	fields, err := g.parseParagraph(control)
 	if err == nil {

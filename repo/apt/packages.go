@@ -33,8 +33,11 @@ func sorted(packages []*Package) ([]*Package, error) {
 }
 
 func compare(a, b *Package) int {
-	return cmp.Or(cmp.Compare(a.Name, b.Name), CompareVersions(a.Version, b.Version),
-		cmp.Compare(a.Architecture, b.Architecture), cmp.Compare(a.Filename, b.Filename))
+	if a.Name != b.Name {
+		return cmp.Compare(a.Name, b.Name) // versions take longer to compare
+	}
+	return cmp.Or(CompareVersions(a.Version, b.Version), cmp.Compare(a.Architecture, b.Architecture),
+		cmp.Compare(a.Filename, b.Filename))
 }
 
 // writePackages writes a Packages file of packages in the order given. Each stanza is read back on the way: what comes

@@ -24,7 +24,7 @@ const (
 const maxWindow = 64 << 20
 
 // open starts to unpack a member according to the end of its name. More than limit unpacked bytes are an error.
-func (m member) open(limit int64) (io.Reader, error) {
+func (m member) open(limit int64, s *scratch) (io.Reader, error) {
 	var r io.Reader
 	var err error
 	packed := io.NewSectionReader(m.data, 0, m.size)
@@ -34,7 +34,7 @@ func (m member) open(limit int64) (io.Reader, error) {
 	case ".gz":
 		r, err = gzip.NewReader(packed)
 	case ".xz":
-		r, err = openXZ(m.data, m.size)
+		r, err = openXZ(m.data, m.size, s)
 	case ".zst":
 		r, err = zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
@@ -64,11 +64,11 @@ func (l *limited) Read(p []byte) (int, error) {
 }
 
 // readControl returns the file "control" of control.tar.
-func readControl(m member) ([]byte, error) {
+func readControl(m member, s *scratch) ([]byte, error) {
 	if m.size > maxControlTar {
 		return nil, fmt.Errorf("has %d bytes, more than the %d allowed", m.size, maxControlTar)
 	}
-	packed, err := m.open(maxControlTar)
+	packed, err := m.open(maxControlTar, s)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"hash/crc64"
 	"io"
+	"slices"
 
 	"github.com/ulikunitz/xz/lzma"
 )
@@ -20,11 +21,12 @@ import (
 // memory: a block's header may ask for a dictionary of 4 GiB, but no more of it can be used than the block unpacks to.
 // Only what dpkg reads is accepted: one stream, LZMA2 without other filters, nothing before or behind.
 type xzFile struct {
-	r      io.ReaderAt
-	blocks []xzBlock
-	check  byte
-	next   int
-	block  *xzReader
+	r        io.ReaderAt
+	blocks   []xzBlock
+	check    byte
+	next     int
+	block    io.Reader
+	*scratch // for small blocks
 }
 
 // xzBlock is what the index says of a block: where it starts, how long its header, data and checksum are without the
@@ -40,10 +42,13 @@ const (
 	maxXZDict   = 64 << 20 // what xz -9 asks for
 )
 
-var errXZ = errors.New("malformed xz data")
+var (
+	errXZ    = errors.New("malformed xz data")
+	errXZSum = errors.New("xz data does not match its checksum")
+)
 
 // openXZ reads the index of an xz file of size bytes.
-func openXZ(r io.ReaderAt, size int64) (*xzFile, error) {
+func openXZ(r io.ReaderAt, size int64, s *scratch) (*xzFile, error) {
 	if size < 2*xzEdge || size%4 != 0 {
 		return nil, errXZ
 	}
@@ -75,7 +80,7 @@ func openXZ(r io.ReaderAt, size int64) (*xzFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &xzFile{r: r, blocks: blocks, check: flags[1]}, nil
+	return &xzFile{r: r, blocks: blocks, check: flags[1], scratch: s}, nil
 }
 
 // parseXZIndex reads the index, which begins at byte end of the file: just where the blocks that it lists have to end.
@@ -132,7 +137,7 @@ func (x *xzFile) Read(p []byte) (int, error) {
 }
 
 // open reads the header of a block.
-func (x *xzFile) open(b xzBlock) (*xzReader, error) {
+func (x *xzFile) open(b xzBlock) (io.Reader, error) {
 	check, err := newCheck(x.check)
 	if err != nil {
 		return nil, err
@@ -162,6 +167,9 @@ func (x *xzFile) open(b xzBlock) (*xzReader, error) {
 	if len(bytes.Trim(padding, "\x00")) > 0 {
 		return nil, errXZ
 	}
+	if b.unpacked <= maxWholeBlock && data <= 2*maxWholeBlock {
+		return x.whole(b.at+length, data, b.unpacked, check, sum)
+	}
 	section := io.NewSectionReader(x.r, b.at+length, data)
 	packed := bufio.NewReaderSize(section, int(min(data, 64<<10)))
 	dict = max(min(dict, b.unpacked), lzma.MinDictCap)
@@ -170,6 +178,28 @@ func (x *xzFile) open(b xzBlock) (*xzReader, error) {
 		return nil, err
 	}
 	return &xzReader{Reader: unpacked, packed: packed, left: b.unpacked, check: check, sum: sum}, nil
+}
+
+// maxWholeBlock is the size up to which a block is decoded at once. That is several times faster for the few kilobytes of
+// nearly every control.tar.
+const maxWholeBlock = 1 << 20
+
+// whole decodes the block whose data begins at byte at.
+func (x *xzFile) whole(at, packed, unpacked int64, check hash.Hash, sum []byte) (io.Reader, error) {
+	x.packed, x.plain = slices.Grow(x.packed[:0], int(packed)), slices.Grow(x.plain[:0], int(unpacked))
+	data := x.packed[:packed]
+	if n, err := x.r.ReadAt(data, at); n < len(data) {
+		return nil, fmt.Errorf("read %d bytes at %d: %w", packed, at, err)
+	}
+	text, err := x.xz.Decode(x.plain, data, int(unpacked))
+	if err != nil {
+		return nil, err
+	}
+	check.Write(text)
+	if !bytes.Equal(check.Sum(nil), sum) {
+		return nil, errXZSum
+	}
+	return bytes.NewReader(text), nil
 }
 
 // parseXZBlockHeader returns the size of the dictionary that a block asks for. Where the header repeats the block's
@@ -229,7 +259,7 @@ func (b *xzReader) Read(p []byte) (int, error) {
 		return n, errXZ
 	}
 	if !bytes.Equal(b.check.Sum(nil), b.sum) {
-		return n, errors.New("xz data does not match its checksum")
+		return n, errXZSum
 	}
 	return n, io.EOF
 }

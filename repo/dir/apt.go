@@ -22,23 +22,9 @@ func (r *run) debFormat() format {
 	f.same = func(a, b *entry) bool {
 		return a.name == b.name && a.arch == b.arch && apt.CompareVersions(a.version, b.version) == 0
 	}
-	f.read = func(in io.ReaderAt, from file) (entry, [][]byte, error) {
-		p, err := apt.Foreign.ReadPackage(in, from.size, from.path)
-		if err != nil {
-			return entry{}, nil, err
-		}
-		if _, err := r.component(p.Filename); err != nil {
-			return entry{}, nil, err
-		}
-		parts := [][]byte{p.Stanza}
-		if r.Contents {
-			list, err := apt.ReadContents(in, from.size, from.path)
-			if err != nil {
-				return entry{}, nil, err
-			}
-			parts = append(parts, contentsPart(p, list))
-		}
-		return entry{sum: unhex(p.SHA256), name: p.Name, version: p.Version, arch: p.Architecture}, parts, nil
+	f.reader = func() reader {
+		m := apt.Reader{Grammar: apt.Foreign}
+		return func(in io.ReaderAt, from file) (entry, [][]byte, error) { return r.readDeb(&m, in, from) }
 	}
 	if r.Contents {
 		f.variant = "stanza and contents"
@@ -46,8 +32,30 @@ func (r *run) debFormat() format {
 	return f
 }
 
+func (r *run) readDeb(m *apt.Reader, in io.ReaderAt, from file) (entry, [][]byte, error) {
+	p, err := m.ReadPackage(in, from.size, from.path)
+	if err != nil {
+		return entry{}, nil, err
+	}
+	if _, err := r.component(p.Filename); err != nil {
+		return entry{}, nil, err
+	}
+	parts := [][]byte{p.Stanza}
+	if r.Contents {
+		list, err := apt.ReadContents(in, from.size, from.path)
+		if err != nil {
+			return entry{}, nil, err
+		}
+		parts = append(parts, contentsPart(p, list))
+	}
+	return entry{sum: unhex(p.SHA256), name: p.Name, version: p.Version, arch: p.Architecture}, parts, nil
+}
+
 func compareDebs(a, b *entry) int {
-	return cmp.Or(cmp.Compare(a.name, b.name), apt.CompareVersions(a.version, b.version), cmp.Compare(a.arch, b.arch))
+	if a.name != b.name {
+		return cmp.Compare(a.name, b.name) // versions take longer to compare
+	}
+	return cmp.Or(apt.CompareVersions(a.version, b.version), cmp.Compare(a.arch, b.arch), cmp.Compare(a.path, b.path))
 }
 
 // component is the component that a file belongs to, empty in a flat repository.
@@ -178,7 +186,7 @@ func (r *run) newViews(ctx context.Context, b *book, release apt.Config) (views 
 // fill writes every package to the views that have it.
 func (r *run) fill(b *book, views []*view, state *stateWriter) error {
 	for i := range b.entries {
-		e := &b.entries[i]
+		e := b.entries[i]
 		parts, err := b.record(e)
 		if err != nil {
 			return err

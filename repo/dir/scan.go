@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -80,15 +81,17 @@ func (r *run) walk(ctx context.Context) (debs, rpms []file, err error) {
 // format is what a deb and a rpm repository differ in.
 type format struct {
 	name string
-	// read reads one package. Parts are what its record consists of.
-	read func(in io.ReaderAt, f file) (e entry, parts [][]byte, err error)
-	// compare orders entries; same tells whether a client could not tell two of them apart that follow each other.
+	// reader makes a function that reads packages, one for each goroutine. Parts are what a record consists of.
+	reader func() reader
+	// compare orders entries, in the end by their paths; same tells whether a client could not tell two of them apart that follow each other.
 	compare func(a, b *entry) int
 	same    func(a, b *entry) bool
 	// variant is what records depend on besides the package.
 	variant string
 	write   func(context.Context, *book) error
 }
+
+type reader func(in io.ReaderAt, f file) (e entry, parts [][]byte, err error)
 
 // entry is what is held of each package. Its record is elsewhere: see book.
 type entry struct {
@@ -110,7 +113,7 @@ func (e *entry) length() (n int64) {
 // book is the packages of one format, sorted, with their records.
 type book struct {
 	format  format
-	entries []entry
+	entries []*entry
 	fresh   *spill
 	state   *state
 }
@@ -156,33 +159,45 @@ func (r *run) readAll(ctx context.Context, b *book, files []file) error {
 	var mu sync.Mutex // guards what follows, and the book
 	var refused []refusal
 	done, bytes := 0, int64(0)
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, f := range files {
-		group.Go(func() error {
-			if err := context.Cause(ctx); err != nil {
-				return err
-			}
-			e, parts, err := r.readOne(b.format, f)
-			mu.Lock()
-			defer mu.Unlock()
-			done, bytes = done+1, bytes+f.size
-			if r.Progress != nil {
-				r.Progress(done, len(files), bytes)
-			}
-			if err != nil {
-				refused = append(refused, refusal{f.path, err})
-				return nil
-			}
-			e.file = f
-			for i, p := range parts {
-				e.parts[i] = int32(len(p))
-			}
-			if e.at, err = b.fresh.add(parts); err != nil {
-				return err
-			}
-			b.entries = append(b.entries, e)
+	take := func(f file, e entry, parts [][]byte, err error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		done, bytes = done+1, bytes+f.size
+		if r.Progress != nil {
+			r.Progress(done, len(files), bytes)
+		}
+		if err != nil {
+			refused = append(refused, refusal{f.path, err})
 			return nil
+		}
+		e.file = f
+		for i, p := range parts {
+			e.parts[i] = int32(len(p))
+		}
+		if e.at, err = b.fresh.add(parts); err != nil {
+			return err
+		}
+		b.entries = append(b.entries, &e)
+		return nil
+	}
+	var next atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		group.Go(func() error {
+			read := b.format.reader()
+			for {
+				i := next.Add(1) - 1
+				if i >= int64(len(files)) {
+					return nil
+				}
+				if err := context.Cause(ctx); err != nil {
+					return err
+				}
+				e, parts, err := r.readOne(read, files[i])
+				if err := take(files[i], e, parts, err); err != nil {
+					return err
+				}
+			}
 		})
 	}
 	if err := group.Wait(); err != nil {
@@ -195,21 +210,21 @@ func (r *run) readAll(ctx context.Context, b *book, files []file) error {
 	return b.fresh.flush()
 }
 
-func (r *run) readOne(f format, from file) (entry, [][]byte, error) {
+func (r *run) readOne(read reader, from file) (entry, [][]byte, error) {
 	in, err := r.open(from)
 	if err != nil {
 		return entry{}, nil, err
 	}
 	defer in.Close()
-	return f.read(in, from)
+	return read(in, from)
 }
 
 // sort orders the entries, and refuses those that clients could not tell from the one before.
 func (b *book) sort(r *run) {
-	slices.SortFunc(b.entries, func(x, y entry) int { return cmp.Or(b.format.compare(&x, &y), cmp.Compare(x.path, y.path)) })
+	slices.SortFunc(b.entries, b.format.compare)
 	kept := b.entries[:0]
 	for _, e := range b.entries {
-		if n := len(kept); n > 0 && b.format.same(&kept[n-1], &e) {
+		if n := len(kept); n > 0 && b.format.same(kept[n-1], e) {
 			r.refuse(fmt.Errorf("%s: is %s %s for %s, which %s is, too: clients cannot tell them apart", e.path, e.name,
 				e.version, e.arch, kept[n-1].path))
 			continue

@@ -33,7 +33,7 @@ import (
 // Times are in nanoseconds since 1970.
 type state struct {
 	file    *os.File
-	entries map[string]entry
+	entries map[string]*entry
 	pieces  []packed.Piece
 	starts  []int64 // of the texts of the pieces
 	offsets []int64 // of the pieces in the file
@@ -71,7 +71,7 @@ func (s *state) close() {
 }
 
 // entry returns the entry of a file that is as it was.
-func (s *state) entry(f file) (entry, bool) {
+func (s *state) entry(f file) (*entry, bool) {
 	e, ok := s.entries[f.path]
 	return e, ok && e.size == f.size && e.mtime.Equal(f.mtime)
 }
@@ -108,7 +108,7 @@ func parseState(file *os.File, variant string) (*state, error) {
 	}
 	p := stateParser{words: words[2:]}
 	scanned := p.time()
-	s := &state{file: file, entries: map[string]entry{}, indexes: map[string]written{}, loading: map[int]chan loaded{}}
+	s := &state{file: file, entries: map[string]*entry{}, indexes: map[string]written{}, loading: map[int]chan loaded{}}
 	var index string
 	var at, text, record int64
 	for p.err == nil && rest != "" {
@@ -132,7 +132,7 @@ func parseState(file *os.File, variant string) (*state, error) {
 			e.at, e.old = record, true
 			record += e.length()
 			if e.mtime.Before(scanned.Add(-racy)) {
-				s.entries[e.path] = e
+				s.entries[e.path] = &e
 			}
 		default:
 			p.fail(kind)

@@ -30,19 +30,25 @@ func (r *run) rpmFormat() format {
 		same: func(a, b *entry) bool {
 			return a.name == b.name && a.arch == b.arch && yum.CompareVersions(a.version, b.version) == 0
 		},
-		read: func(in io.ReaderAt, from file) (entry, [][]byte, error) {
-			p, err := yum.ReadPackage(in, from.size, from.path)
-			if err != nil {
-				return entry{}, nil, err
+		reader: func() reader {
+			var m yum.Reader
+			return func(in io.ReaderAt, from file) (entry, [][]byte, error) {
+				p, err := m.ReadPackage(in, from.size, from.path)
+				if err != nil {
+					return entry{}, nil, err
+				}
+				return entry{sum: unhex(p.SHA256), name: p.Name, version: p.EVR(), arch: p.Arch},
+					[][]byte{p.Primary, p.Filelists, p.Other}, nil
 			}
-			return entry{sum: unhex(p.SHA256), name: p.Name, version: p.EVR(), arch: p.Arch},
-				[][]byte{p.Primary, p.Filelists, p.Other}, nil
 		},
 	}
 }
 
 func compareRpms(a, b *entry) int {
-	return cmp.Or(cmp.Compare(a.name, b.name), yum.CompareVersions(a.version, b.version), cmp.Compare(a.arch, b.arch))
+	if a.name != b.name {
+		return cmp.Compare(a.name, b.name) // versions take longer to compare
+	}
+	return cmp.Or(yum.CompareVersions(a.version, b.version), cmp.Compare(a.arch, b.arch), cmp.Compare(a.path, b.path))
 }
 
 // writeRpms writes the yum repository.
@@ -69,7 +75,7 @@ func (r *run) writeRpms(ctx context.Context, b *book) (err error) {
 		return err
 	}
 	for i := range b.entries {
-		e := &b.entries[i]
+		e := b.entries[i]
 		parts, err := b.record(e)
 		if err != nil {
 			if state != nil {
@@ -130,7 +136,7 @@ func (r *run) writeAdvisories(ctx context.Context, b *book) (yum.IndexFile, erro
 		for _, name := range a.Named {
 			found := false
 			for i := range b.entries {
-				if e := &b.entries[i]; e.isCalled(name) {
+				if e := b.entries[i]; e.isCalled(name) {
 					a.Packages = append(a.Packages, advised(e))
 					found = true
 				}

@@ -21,6 +21,7 @@ import (
 type Pool struct {
 	size  int
 	slots chan struct{}
+	texts sync.Pool // of *[]byte
 	gzips sync.Pool
 	zstds sync.Pool
 }
@@ -29,6 +30,21 @@ type Pool struct {
 func NewPool() *Pool {
 	n := runtime.GOMAXPROCS(0)
 	return &Pool{size: n, slots: make(chan struct{}, n)}
+}
+
+// buffer returns memory for a piece.
+func (p *Pool) buffer() []byte {
+	if b, ok := p.texts.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, maxPiece/2)
+}
+
+// reuse takes memory back. What an exceptionally large piece had goes.
+func (p *Pool) reuse(b []byte) {
+	if cap(b) <= 2*maxPiece {
+		p.texts.Put(&b)
+	}
 }
 
 // start runs f when there is a processor for it. It waits for that, so that no more pieces lie in memory than are

@@ -122,9 +122,10 @@ func (k *Kept) member(key [sha256.Size]byte) ([]byte, error) {
 
 // Writer writes one index. Its methods are for one goroutine; any number of Writers may share a Pool.
 type Writer struct {
-	pool *Pool
-	kept *Kept
-	made Compression // what members are made in, None where no output needs them
+	pool  *Pool
+	kept  *Kept
+	holds bool        // whether an output goes on to use pieces that were put
+	made  Compression // what members are made in, None where no output needs them
 
 	plain []byte // of the piece at hand
 	key   hash.Hash
@@ -162,6 +163,7 @@ func NewWriter(ctx context.Context, pool *Pool, kept *Kept, outputs ...Output) (
 			return nil, err
 		}
 		w.outs = append(w.outs, out)
+		w.holds = w.holds || o.Compression == XZ
 		if o.Compression.members() {
 			w.made = o.Compression
 		}
@@ -199,7 +201,7 @@ func (w *Writer) cut() {
 	j := &job{plain: w.plain, ready: make(chan struct{})}
 	w.key.Sum(j.key[:0])
 	w.key.Reset()
-	w.plain = make([]byte, 0, len(w.plain))
+	w.plain = w.pool.buffer()
 	if w.made != None {
 		w.pool.start(func() {
 			defer close(j.ready)
@@ -269,6 +271,9 @@ func (w *Writer) write(j *job) error {
 		if err := o.put(data); err != nil {
 			return err
 		}
+	}
+	if !w.holds {
+		w.pool.reuse(j.plain)
 	}
 	return nil
 }

@@ -114,26 +114,62 @@ func (f *file) payloadDigest() (string, error) {
 	return digests[0], nil
 }
 
+// begun is a package of which the beginning is in memory: the headers of nearly every one, which are read in pieces.
+type begun struct {
+	r    io.ReaderAt
+	head []byte
+}
+
+// The sizes of what is read at once: of the beginning, and of the rest.
+const (
+	headSize = 64 << 10
+	partSize = 256 << 10
+)
+
+// begin reads the beginning of a package of size bytes into the memory of the Reader.
+func (m *Reader) begin(r io.ReaderAt, size int64) (*begun, error) {
+	if m.head == nil {
+		m.head = make([]byte, headSize)
+	}
+	b := &begun{r, m.head[:min(max(size, 0), headSize)]}
+	if n, err := r.ReadAt(b.head, 0); n < len(b.head) {
+		return nil, fmt.Errorf("read %d of %d bytes: %w", n, size, err)
+	}
+	return b, nil
+}
+
+func (b *begun) ReadAt(p []byte, at int64) (int, error) {
+	if at >= 0 && at+int64(len(p)) <= int64(len(b.head)) {
+		return copy(p, b.head[at:]), nil
+	}
+	return b.r.ReadAt(p, at)
+}
+
 // digest hashes the whole file, and the payload on the way.
-func (f *file) digest(r io.ReaderAt) (string, error) {
+func (f *file) digest(r *begun, m *Reader) (string, error) {
 	want, err := f.payloadDigest()
 	if err != nil {
-		return "", err
-	}
-	whole, payload := sha256.New(), sha256.New()
-	if _, err := io.Copy(whole, io.NewSectionReader(r, 0, f.end)); err != nil {
 		return "", err
 	}
 	if f.end == f.size {
 		return "", errors.New("truncated: it ends before its payload")
 	}
-	var both io.Writer = whole
-	if want != "" {
-		both = io.MultiWriter(whole, payload)
-	}
-	buffer := make([]byte, min(f.size-f.end, 256<<10))
-	if _, err := io.CopyBuffer(both, io.NewSectionReader(r, f.end, f.size-f.end), buffer); err != nil {
-		return "", err
+	whole, payload := sha256.New(), sha256.New()
+	for at, part := int64(0), r.head; at < f.size; {
+		whole.Write(part)
+		if skip := f.end - at; want != "" && skip < int64(len(part)) {
+			payload.Write(part[max(skip, 0):])
+		}
+		if at += int64(len(part)); at == f.size {
+			break
+		}
+		if m.buffer == nil {
+			m.buffer = make([]byte, partSize)
+		}
+		part = m.buffer[:min(f.size-at, partSize)]
+		if n, err := r.r.ReadAt(part, at); n < len(part) {
+			return "", fmt.Errorf("read %d of %d bytes: %w", at+int64(n), f.size, err)
+		}
 	}
 	if got := hex.EncodeToString(payload.Sum(nil)); want != "" && got != want {
 		return "", fmt.Errorf("payload has the SHA-256 digest %s, but the package says %s", got, want)

@@ -78,7 +78,7 @@ func (r *record) readFiles(f *file) error {
 			len(flags))
 	}
 	r.files = make([]packageFile, 0, n)
-	seen := make(map[string]bool, n)
+	var seen map[string]bool // once they are not in order
 	total := 0
 	for i, base := range bases {
 		if indexes[i] >= uint64(len(dirs)) {
@@ -101,10 +101,18 @@ func (r *record) readFiles(f *file) error {
 		if err := entry.check(r.arch == "src"); err != nil {
 			return err
 		}
-		if seen[entry.path] {
-			return fmt.Errorf("file %q is there twice", shorten(entry.path))
+		if i > 0 && seen == nil && r.files[i-1].path >= entry.path {
+			seen = make(map[string]bool, n)
+			for _, f := range r.files {
+				seen[f.path] = true
+			}
 		}
-		seen[entry.path] = true
+		if seen != nil {
+			if seen[entry.path] {
+				return fmt.Errorf("file %q is there twice", shorten(entry.path))
+			}
+			seen[entry.path] = true
+		}
 		r.files = append(r.files, entry)
 	}
 	return nil

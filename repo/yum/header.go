@@ -85,9 +85,14 @@ func readHeader(r io.ReaderAt, at, size int64, region tag) (*header, error) {
 	case total > size-at:
 		return nil, fmt.Errorf("truncated: the header at byte %d has %d bytes, but %d are left", at, total, size-at)
 	}
-	raw := make([]byte, total)
-	if n, err := r.ReadAt(raw, at); n < len(raw) {
-		return nil, fmt.Errorf("header at byte %d: %w", at, err)
+	var raw []byte
+	if b, ok := r.(*begun); ok && at+total <= int64(len(b.head)) {
+		raw = b.head[at : at+total]
+	} else {
+		raw = make([]byte, total)
+		if n, err := r.ReadAt(raw, at); n < len(raw) {
+			return nil, fmt.Errorf("header at byte %d: %w", at, err)
+		}
 	}
 	h, err := parseHeader(raw, int(count))
 	if err == nil {

@@ -234,8 +234,10 @@ func sorted(packages []*Package) ([]*Package, error) {
 }
 
 func compare(a, b *Package) int {
-	return cmp.Or(cmp.Compare(a.Name, b.Name), CompareVersions(a.EVR(), b.EVR()), cmp.Compare(a.Arch, b.Arch),
-		cmp.Compare(a.Href, b.Href))
+	if a.Name != b.Name {
+		return cmp.Compare(a.Name, b.Name) // versions take longer to compare
+	}
+	return cmp.Or(CompareVersions(a.EVR(), b.EVR()), cmp.Compare(a.Arch, b.Arch), cmp.Compare(a.Href, b.Href))
 }
 
 // ParseIndex reads the indexes that Index wrote with that HrefPrefix, uncompressed, and returns the packages in their

@@ -1,6 +1,7 @@
 package yum
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -38,11 +39,26 @@ const maxFragments = 64 << 20
 // repository's root. The error, an *Error with that name, says why a file is not fit to be in an index; see the package
 // comment for what is accepted. No signature is checked: see ReadSignature.
 func ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error) {
+	return new(Reader).ReadPackage(r, size, href)
+}
+
+// Reader is memory for reading packages, for those who read many: by one goroutine at a time, any number of times.
+type Reader struct {
+	head, buffer []byte
+	out          bytes.Buffer
+}
+
+// ReadPackage is the function ReadPackage, but the fragments are good only until the next call.
+func (m *Reader) ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error) {
 	defer refuse(href, &err)
 	if err := checkHref(href); err != nil {
 		return nil, err
 	}
-	f, err := readFile(r, size)
+	begun, err := m.begin(r, size)
+	if err != nil {
+		return nil, err
+	}
+	f, err := readFile(begun, size)
 	if err != nil {
 		return nil, err
 	}
@@ -51,13 +67,20 @@ func ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error)
 		return nil, err
 	}
 	record.href = href
-	if record.digest, err = f.digest(r); err != nil {
+	if record.digest, err = f.digest(begun, m); err != nil {
 		return nil, err
 	}
 	if n := record.bound(); n > maxFragments {
 		return nil, fmt.Errorf("an index would need up to %d bytes for it, more than the %d allowed", n, maxFragments)
 	}
-	return newPackage(record, record.primary(), record.filelists(), record.other()), nil
+	m.out.Reset()
+	record.primary(&m.out)
+	first := m.out.Len()
+	record.filelists(&m.out)
+	second := m.out.Len()
+	record.other(&m.out)
+	all := m.out.Bytes()
+	return newPackage(record, all[:first:first], all[first:second:second], all[second:]), nil
 }
 
 func newPackage(r *record, primary, filelists, other []byte) *Package {

@@ -130,8 +130,16 @@ func parseRecord(primary, filelists, other []byte) (*record, error) {
 	if err := r.checkAll(); err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(r.primary(), primary) || !bytes.Equal(r.filelists(), filelists) || !bytes.Equal(r.other(), other) {
-		return nil, errForm
+	var again bytes.Buffer
+	again.Grow(len(primary) + len(filelists) + len(other))
+	for _, part := range []struct {
+		write func(*bytes.Buffer)
+		data  []byte
+	}{{r.primary, primary}, {r.filelists, filelists}, {r.other, other}} {
+		again.Reset()
+		if part.write(&again); !bytes.Equal(again.Bytes(), part.data) {
+			return nil, errForm
+		}
 	}
 	return r, nil
 }

@@ -3,18 +3,12 @@ package yum
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 )
 
 // evr is a version as rpm writes it: [epoch:]version[-release]. Without an epoch it is 0.
 type evr struct{ epoch, version, release string }
-
-var (
-	versionForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~^]*$`)
-	epochForm   = regexp.MustCompile(`^(0|[1-9][0-9]{0,9})$`)
-)
 
 // parseEVR takes a version apart. The release may be empty, the version not.
 func parseEVR(s string) (evr, error) {
@@ -32,12 +26,25 @@ func parseEVR(s string) (evr, error) {
 	return v, nil
 }
 
+// checkEpoch tells whether s is a number below 2^32 as people write numbers.
 func checkEpoch(s string) bool {
-	_, err := strconv.ParseUint(s, 10, 32)
-	return err == nil && epochForm.MatchString(s)
+	_, err := strconv.ParseUint(s, 10, 32) // takes digits alone
+	return err == nil && (s == "0" || s[0] != '0')
 }
 
-func checkVersion(s string) bool { return len(s) <= 256 && versionForm.MatchString(s) }
+// checkVersion tells whether s consists of letters, digits and . _ + ~ ^ and begins with a letter or digit. Every relation
+// of every package is asked, so there is no regular expression here.
+func checkVersion(s string) bool {
+	for i, c := range []byte(s) {
+		switch {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+		case i > 0 && (c == '.' || c == '_' || c == '+' || c == '~' || c == '^'):
+		default:
+			return false
+		}
+	}
+	return s != "" && len(s) <= 256
+}
 
 // CompareVersions orders two versions of the form [epoch:]version[-release] as rpm does: negative when a is lower than b,
 // 0 when they are equal, positive otherwise. Where one has no release, releases do not count: that is how a dependency

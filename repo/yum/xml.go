@@ -51,45 +51,43 @@ func (v evr) element(b *bytes.Buffer) {
 }
 
 // primary writes the package's element of the index primary.
-func (r *record) primary() []byte {
-	var b bytes.Buffer
+func (r *record) primary(b *bytes.Buffer) {
 	b.WriteString("<package type=\"rpm\">\n")
-	element(&b, "  ", "name", r.name)
-	element(&b, "  ", "arch", r.arch)
-	r.version.element(&b)
-	fmt.Fprintf(&b, "  <checksum type=\"sha256\" pkgid=\"YES\">%s</checksum>\n", r.digest)
-	element(&b, "  ", "summary", r.summary)
-	element(&b, "  ", "description", r.description)
-	element(&b, "  ", "packager", r.packager)
-	element(&b, "  ", "url", r.url)
-	fmt.Fprintf(&b, "  <time file=\"%d\" build=\"%d\"/>\n", r.buildTime, r.buildTime)
-	fmt.Fprintf(&b, "  <size package=\"%d\" installed=\"%d\" archive=\"%d\"/>\n", r.size, r.installed, r.archive)
+	element(b, "  ", "name", r.name)
+	element(b, "  ", "arch", r.arch)
+	r.version.element(b)
+	fmt.Fprintf(b, "  <checksum type=\"sha256\" pkgid=\"YES\">%s</checksum>\n", r.digest)
+	element(b, "  ", "summary", r.summary)
+	element(b, "  ", "description", r.description)
+	element(b, "  ", "packager", r.packager)
+	element(b, "  ", "url", r.url)
+	fmt.Fprintf(b, "  <time file=\"%d\" build=\"%d\"/>\n", r.buildTime, r.buildTime)
+	fmt.Fprintf(b, "  <size package=\"%d\" installed=\"%d\" archive=\"%d\"/>\n", r.size, r.installed, r.archive)
 	b.WriteString(location)
-	writeEscaped(&b, escapeAttribute, r.href)
+	writeEscaped(b, escapeAttribute, r.href)
 	b.WriteString("\"/>\n  <format>\n")
-	element(&b, "    ", "rpm:license", r.license)
-	element(&b, "    ", "rpm:vendor", r.vendor)
-	element(&b, "    ", "rpm:group", r.group)
-	element(&b, "    ", "rpm:buildhost", r.buildHost)
-	element(&b, "    ", "rpm:sourcerpm", r.sourceRPM)
-	fmt.Fprintf(&b, "    <rpm:header-range start=\"%d\" end=\"%d\"/>\n", r.headerStart, r.headerEnd)
+	element(b, "    ", "rpm:license", r.license)
+	element(b, "    ", "rpm:vendor", r.vendor)
+	element(b, "    ", "rpm:group", r.group)
+	element(b, "    ", "rpm:buildhost", r.buildHost)
+	element(b, "    ", "rpm:sourcerpm", r.sourceRPM)
+	fmt.Fprintf(b, "    <rpm:header-range start=\"%d\" end=\"%d\"/>\n", r.headerStart, r.headerEnd)
 	for i, k := range relationKinds {
 		if len(r.relations[i]) == 0 {
 			continue
 		}
 		b.WriteString("    <rpm:" + k.name + ">\n")
 		for _, d := range r.relations[i] {
-			d.element(&b)
+			d.element(b)
 		}
 		b.WriteString("    </rpm:" + k.name + ">\n")
 	}
 	for _, f := range r.files {
 		if f.primary() {
-			f.element(&b, "    ")
+			f.element(b, "    ")
 		}
 	}
 	b.WriteString("  </format>\n</package>\n")
-	return b.Bytes()
 }
 
 // location begins the one line of primary in which a package's href stands. A prefix goes right behind it.
@@ -133,34 +131,30 @@ func (r *record) heading(b *bytes.Buffer) {
 }
 
 // filelists writes the package's element of the index filelists.
-func (r *record) filelists() []byte {
-	var b bytes.Buffer
-	r.heading(&b)
+func (r *record) filelists(b *bytes.Buffer) {
+	r.heading(b)
 	for _, f := range r.files {
-		f.element(&b, "  ")
+		f.element(b, "  ")
 	}
 	b.WriteString("</package>\n")
-	return b.Bytes()
 }
 
 // other writes the package's element of the index other.
-func (r *record) other() []byte {
-	var b bytes.Buffer
-	r.heading(&b)
+func (r *record) other(b *bytes.Buffer) {
+	r.heading(b)
 	for _, c := range r.changes {
 		b.WriteString("  <changelog")
-		attribute(&b, "author", c.author)
-		attribute(&b, "date", strconv.FormatInt(c.time, 10))
+		attribute(b, "author", c.author)
+		attribute(b, "date", strconv.FormatInt(c.time, 10))
 		if c.text == "" {
 			b.WriteString("/>\n")
 			continue
 		}
 		b.WriteByte('>')
-		writeEscaped(&b, escapeText, c.text)
+		writeEscaped(b, escapeText, c.text)
 		b.WriteString("</changelog>\n")
 	}
 	b.WriteString("</package>\n")
-	return b.Bytes()
 }
 
 // bound is a number of bytes that the three fragments together do not exceed: every text once more for each index that
