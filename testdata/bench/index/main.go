@@ -97,7 +97,9 @@ func report(work string, contenders ...*contender) {
 }
 
 // path is a place in the bench's directory.
-func (b *bench) path(elem ...string) string { return filepath.Join(append([]string{b.dir}, elem...)...) }
+func (b *bench) path(elem ...string) string {
+	return filepath.Join(append([]string{b.dir}, elem...)...)
+}
 
 // fill has another process make packages: what a program is said to use of memory at most is no less than what the process
 // that started it used (getrusage(2) does not forget it when a program takes the place of another).
