@@ -157,7 +157,8 @@ func parsePrimaryRecord(primary []byte) (*record, error) {
 	if err := r.checkAll(); err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(r.primary(), primary) {
+	var again bytes.Buffer
+	if r.primary(&again); !bytes.Equal(again.Bytes(), primary) {
 		return nil, errForm
 	}
 	return r, nil
