@@ -18,8 +18,7 @@ func (m *maker) kubernetesRecipe(i int) string {
 	case !m.real:
 		return "stand-ins"
 	case i == 0:
-		return "compiled from k8s.io/kubernetes v1.35.0 for " + strings.Join(m.realArchitectures, ", ") +
-			", stand-ins for the rest; kubelet with " + m.kubeletCompilers()
+		return "compiled from k8s.io/kubernetes v1.35.0 for amd64 and arm64, stand-ins for the rest; kubelet with " + m.kubeletCompilers()
 	}
 	return "the source of v1.35.0 with this version stamped into it, a stand-in patch release for trying upgrades; kubelet with " +
 		m.kubeletCompilers()
@@ -35,7 +34,7 @@ func (m *maker) makeKubernetes(dir string, v version) error {
 	}
 	bin := func(j job) string { return filepath.Join(dir, "bin/linux", j.arch, j.program) }
 	err := each(jobs, func(j job) error {
-		if m.real && slices.Contains(m.realArchitectures, j.arch) {
+		if m.real && slices.Contains(realArchitectures, j.arch) {
 			return m.compileKubernetes(bin(j), j.program, j.arch, v)
 		}
 		return m.compileStandIn(bin(j), j.program, j.arch, v)
@@ -97,7 +96,7 @@ func crossCompiler(arch string) string {
 
 func (m *maker) kubeletCompilers() string {
 	var words []string
-	for _, arch := range m.realArchitectures {
+	for _, arch := range realArchitectures {
 		if cc := crossCompiler(arch); cc != "" {
 			words = append(words, arch+" linked with libc by "+cc)
 		} else {

@@ -10,8 +10,7 @@
 //
 // The CNI plugins are always the real ones, compiled from the Go module github.com/containernetworking/plugins; the
 // flag -plugins chooses which. The other programs are stand-ins (see the folder standin), unless -real is given: then
-// kubeadm, kubectl and kubelet are compiled from the Go module k8s.io/kubernetes for the architectures that
-// -real-architectures names, two unless told otherwise because each takes a minute or two. The module proxy
+// kubeadm, kubectl and kubelet are compiled from the Go module k8s.io/kubernetes for amd64 and arm64. The module proxy
 // serves no newer patch release that this could be an upgrade to, so the second version is the same source with another
 // version stamped into it: a stand-in patch release.
 //
@@ -51,13 +50,13 @@ var (
 var (
 	kubernetesPrograms = []string{"kubeadm", "kubectl", "kubelet"}
 	allArchitectures   = []string{"amd64", "arm64", "ppc64le", "s390x"}
+	realArchitectures  = []string{"amd64", "arm64"} // those that -real compiles Kubernetes for
 )
 
 func main() {
 	out := flag.String("out", "", "the `folder` that the releases are made in (required)")
 	source := flag.String("source", ".", "the `folder` of this program's source, with cni, kubernetes and standin")
-	real := flag.Bool("real", false, "compile kubeadm, kubectl and kubelet from k8s.io/kubernetes")
-	realArchitectures := flag.String("real-architectures", "amd64,arm64", "architectures that -real is for; the others get stand-ins")
+	real := flag.Bool("real", false, "compile kubeadm, kubectl and kubelet from k8s.io/kubernetes for amd64 and arm64")
 	plugins := flag.String("plugins", "bridge,firewall,host-local,loopback,portmap", "CNI plugins to compile, or all")
 	architectures := flag.String("architectures", strings.Join(allArchitectures, ","), "architectures, in Go's names")
 	flag.Parse()
@@ -66,7 +65,7 @@ func main() {
 		os.Exit(2)
 	}
 	m := &maker{out: *out, source: *source, real: *real, architectures: strings.Split(*architectures, ","),
-		realArchitectures: strings.Split(*realArchitectures, ","), slots: make(chan struct{}, runtime.NumCPU())}
+		slots: make(chan struct{}, runtime.NumCPU())}
 	start := time.Now()
 	err := m.makeAll(*plugins)
 	if err != nil {
@@ -81,9 +80,7 @@ type maker struct {
 	out, source   string
 	real          bool
 	architectures []string
-	// realArchitectures are those that Kubernetes is compiled for if real is set.
-	realArchitectures []string
-	slots             chan struct{} // one value in it for every go build that runs
+	slots         chan struct{} // one value in it for every go build that runs
 }
 
 func (m *maker) makeAll(plugins string) error {
@@ -118,7 +115,7 @@ func (m *maker) makeAll(plugins string) error {
 }
 
 func (m *maker) checkArchitectures() error {
-	for _, arch := range slices.Concat(m.architectures, m.realArchitectures) {
+	for _, arch := range m.architectures {
 		if !slices.Contains(allArchitectures, arch) {
 			return fmt.Errorf("unknown architecture %q: expected some of %s", arch, strings.Join(allArchitectures, ","))
 		}
