@@ -64,6 +64,7 @@ lint: ## gofmt, go vet, staticcheck, go.mod as it should be
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:" $$unformatted; exit 1; fi
 	go vet ./...
 	cd testdata/release && GOWORK=off go vet ./...
+	cd testdata/bench && GOWORK=off go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod verify
 	go mod tidy -diff
@@ -76,6 +77,14 @@ fuzz: ## run every fuzz test for FUZZTIME (30s)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+RUNS ?= 5
+.PHONY: bench-build
+bench-build: build ## measure building beside nfpm, dpkg-deb and rpmbuild, RUNS=5 times; half an hour
+	$(MAKE) release REAL=1
+	cd testdata/bench && GOWORK=off go build -o $(CURDIR)/out/bench/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
+	cd testdata/bench && GOWORK=off go run . -pkgs $(CURDIR)/bin/pkgs -nfpm $(CURDIR)/out/bench/nfpm \
+		-release $(CURDIR)/out/release -work $(CURDIR)/out/bench -runs $(RUNS) -only "$(ONLY)"
 
 .PHONY: clean
 clean: ## remove bin and out; .cache, which has the tests' Debian systems, stays

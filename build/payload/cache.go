@@ -1,7 +1,6 @@
 package payload
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
@@ -86,18 +86,19 @@ func (c *cache) read(dst []byte, name string, size int) ([]byte, bool) {
 	defer f.Close()
 	// LZMA2 stores what it cannot compress, three bytes for 64 KiB: no good entry is much larger than the block.
 	limit := sha256.Size + int64(size) + int64(size)/1024 + 1024
-	entry := bytes.NewBuffer(dst)
-	start := len(dst)
-	n, err := entry.ReadFrom(io.LimitReader(f, limit))
-	if err != nil || n <= sha256.Size || n == limit {
+	info, err := f.Stat()
+	if err != nil || info.Size() <= sha256.Size || info.Size() > limit {
 		return nil, false
 	}
-	all := entry.Bytes()
-	want, data := all[start:start+sha256.Size], all[start+sha256.Size:]
-	if sha256.Sum256(data) != [sha256.Size]byte(want) {
+	var want [sha256.Size]byte
+	data := slices.Grow(dst, int(info.Size()))[:len(dst)+int(info.Size())-sha256.Size]
+	if _, err := io.ReadFull(f, want[:]); err != nil {
 		return nil, false
 	}
-	return append(all[:start], data...), true
+	if _, err := io.ReadFull(f, data[len(dst):]); err != nil || sha256.Sum256(data[len(dst):]) != want {
+		return nil, false
+	}
+	return data, true
 }
 
 // keep makes or replaces an entry.

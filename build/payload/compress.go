@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -22,8 +23,8 @@ const (
 	Large = 256 << 10
 
 	minBlockSize = 64 << 10
-	// memory is what the encoders and the blocks under way may take together.
-	memory = 224 << 20
+	// memory is what the encoders and the blocks under way may take together when nothing can be compressed.
+	memory = 400 << 20
 )
 
 // Compressor turns a sequence of segments into one .xz stream. The zero value with an Encoder is ready to use; it must
@@ -47,9 +48,10 @@ type Compressor struct {
 
 	once  sync.Once
 	cache *cache
-	// slots has room for as many tokens as encoders may be at work, pool keeps blocks whose memory can be used again.
+	// slots has room for as many tokens as encoders may be at work. free holds the blocks that nobody uses: there are no
+	// more than in all, however many streams are written at once.
 	slots chan struct{}
-	pool  sync.Pool
+	free  chan *block
 	// checkers keeps the memory of checks.
 	checkers sync.Pool
 }
@@ -86,13 +88,14 @@ func (c *Compressor) Compress(ctx context.Context, w io.Writer, segments iter.Se
 	}
 	c.once.Do(c.start)
 
-	// The cutter fills blocks and puts each into two channels: work, from which any worker takes it, and order, from
-	// which the writer takes it and waits for it to be done. The capacity of order bounds how many blocks exist.
+	// The cutter takes blocks that are free, fills them and puts each into two channels: work, from which any worker takes
+	// it, and order, from which the writer takes it, waits for it to be done, and frees it. Streams that are written at the
+	// same time share the blocks. A stream that has one can always go on, so none waits for ever.
 	workers := cap(c.slots)
 	group, ctx := errgroup.WithContext(ctx)
 	cut := &cutter{
 		ctx:   ctx,
-		take:  c.takeBlock,
+		free:  c.free,
 		size:  c.blockSize(),
 		work:  make(chan *block, workers),
 		order: make(chan *block, workers),
@@ -117,6 +120,10 @@ func (c *Compressor) Compress(ctx context.Context, w io.Writer, segments iter.Se
 	out := &counter{w: w, Hash: sha256.New()}
 	group.Go(func() error { return c.write(ctx, out, cut.order) })
 	if err := group.Wait(); err != nil {
+		// Where the blocks are that did not come to their end does not matter: others take their place.
+		for range cut.taken - out.blocks {
+			c.free <- new(block)
+		}
 		return Result{}, err
 	}
 	return Result{out.size, [sha256.Size]byte(out.Sum(nil)), cut.total, [sha256.Size]byte(cut.plain.Sum(nil))}, nil
@@ -137,15 +144,23 @@ func (c *Compressor) start() {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	// Each worker has an encoder and a block at work; two more blocks are being cut and written. A block is there twice,
-	// before and after compression.
-	block := 2 * int64(c.blockSize())
-	most := (memory - 2*block) / (c.Encoder.Memory() + block)
-	c.slots = make(chan struct{}, max(1, min(workers, int(most))))
+	// Each worker has an encoder and a block at work; more blocks are being cut and written. A block is there twice, before
+	// and after compression.
+	size := 2 * int64(c.blockSize())
+	most := (memory - spare*size) / (c.Encoder.Memory() + size)
+	workers = max(1, min(workers, int(most)))
+	c.slots = make(chan struct{}, workers)
+	c.free = make(chan *block, workers+spare)
+	for range cap(c.free) {
+		c.free <- new(block)
+	}
 	if c.Cache != "" {
 		c.cache = &cache{dir: c.Cache, encoder: c.Encoder.Name()}
 	}
 }
+
+// spare is how many blocks there are besides those at work.
+const spare = 2
 
 func (c *Compressor) blockSize() int {
 	if c.BlockSize == 0 {
@@ -162,15 +177,6 @@ type block struct {
 	data   []byte
 	sum    uint32
 	cached bool
-}
-
-func (c *Compressor) takeBlock() *block {
-	b, ok := c.pool.Get().(*block)
-	if !ok {
-		b = &block{plain: make([]byte, 0, c.blockSize())}
-	}
-	b.plain, b.data, b.cached, b.done = b.plain[:0], b.data[:0], false, make(chan struct{})
-	return b
 }
 
 func (c *Compressor) encode(ctx context.Context, b *block) (err error) {
@@ -212,7 +218,7 @@ func (c *Compressor) prove(data, plain []byte) error {
 	return nil
 }
 
-func (c *Compressor) write(ctx context.Context, w io.Writer, order <-chan *block) error {
+func (c *Compressor) write(ctx context.Context, w *counter, order <-chan *block) error {
 	s := newStream(w)
 	for b := range order {
 		select {
@@ -226,7 +232,8 @@ func (c *Compressor) write(ctx context.Context, w io.Writer, order <-chan *block
 		if c.Report != nil {
 			c.Report(Block{len(b.plain), len(b.data), b.cached})
 		}
-		c.pool.Put(b)
+		w.blocks++
+		c.free <- b
 	}
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
@@ -237,12 +244,14 @@ func (c *Compressor) write(ctx context.Context, w io.Writer, order <-chan *block
 // cutter cuts a sequence of segments into blocks.
 type cutter struct {
 	ctx         context.Context
-	take        func() *block
+	free        <-chan *block
 	size        int
 	work, order chan *block
 	now         *block
-	plain       hash.Hash
-	total       int64
+	// taken counts the blocks.
+	taken int
+	plain hash.Hash
+	total int64
 }
 
 func (c *cutter) all(segments iter.Seq[Segment]) error {
@@ -275,10 +284,14 @@ func (c *cutter) add(p []byte) error {
 	c.plain.Write(p)
 	c.total += int64(len(p))
 	for len(p) > 0 {
-		if c.now == nil {
-			c.now = c.take()
+		if err := c.begin(); err != nil {
+			return err
 		}
 		n := min(len(p), c.size-len(c.now.plain))
+		if len(c.now.plain)+n > max(Large, cap(c.now.plain)) {
+			// It is going to be full, or nearly.
+			c.now.plain = slices.Grow(c.now.plain, c.size-len(c.now.plain))
+		}
 		c.now.plain = append(c.now.plain, p[:n]...)
 		p = p[n:]
 		if len(c.now.plain) == c.size {
@@ -290,6 +303,22 @@ func (c *cutter) add(p []byte) error {
 	return nil
 }
 
+// begin takes a free block if there is none.
+func (c *cutter) begin() error {
+	if c.now != nil {
+		return nil
+	}
+	select {
+	case b := <-c.free:
+		c.taken++
+		*b = block{plain: b.plain[:0], data: b.data[:0], done: make(chan struct{})}
+		c.now = b
+		return nil
+	case <-c.ctx.Done():
+		return context.Cause(c.ctx)
+	}
+}
+
 // end ends the block, if there is one.
 func (c *cutter) end() error {
 	b := c.now
@@ -297,7 +326,7 @@ func (c *cutter) end() error {
 		return nil
 	}
 	c.now = nil
-	// First order, which is what bounds the number of blocks.
+	// First order: what a worker has, the writer must be able to reach.
 	for _, to := range []chan *block{c.order, c.work} {
 		select {
 		case to <- b:
@@ -309,8 +338,9 @@ func (c *cutter) end() error {
 }
 
 type counter struct {
-	w    io.Writer
-	size int64
+	w      io.Writer
+	size   int64
+	blocks int
 	hash.Hash
 }
 

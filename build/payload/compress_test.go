@@ -12,11 +12,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ulikunitz/xz"
+	"golang.org/x/sync/errgroup"
 )
 
 // tool runs xz on standard input and returns its output.
@@ -266,6 +268,28 @@ func TestTwoBuildsAtOnceCompressOnce(t *testing.T) {
 	}
 }
 
+// However many streams are written at once, they share a few blocks, and each comes to its end.
+func TestManyStreamsAtOnce(t *testing.T) {
+	c := &Compressor{Encoder: storing{}, Workers: 1, BlockSize: 64 << 10, Cache: t.TempDir()}
+	big := Segment{Content: onDisk(t, text(10, 1<<20))}
+	segments := []Segment{{Bytes: text(11, 5000)}, big, {Bytes: text(12, 70000)}, big}
+	want, _ := compress(t, &Compressor{Encoder: storing{}, BlockSize: 64 << 10}, segments...)
+	var group errgroup.Group
+	for range 20 {
+		group.Go(func() error {
+			var out bytes.Buffer
+			_, err := c.Compress(t.Context(), &out, slices.Values(segments))
+			if err == nil && !bytes.Equal(out.Bytes(), want) {
+				err = errors.New("streams at once have other bytes than one")
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestContentMustBeWhatWasPromised(t *testing.T) {
 	for _, size := range []int{100, Large + 100} {
 		data := text(7, size)
@@ -301,8 +325,14 @@ func TestFailure(t *testing.T) {
 		}
 	}
 	c := &Compressor{Encoder: storing{}, BlockSize: 64 << 10}
-	if _, err := c.Compress(t.Context(), brokenWriter{broken}, segments); !errors.Is(err, broken) {
-		t.Errorf("writer: %v, expected %v", err, broken)
+	// More often than there are blocks: one that failed gives them back.
+	for range 10 + runtime.GOMAXPROCS(0) {
+		if _, err := c.Compress(t.Context(), brokenWriter{broken}, segments); !errors.Is(err, broken) {
+			t.Errorf("writer: %v, expected %v", err, broken)
+		}
+	}
+	if _, err := c.Compress(t.Context(), io.Discard, segments); err != nil {
+		t.Errorf("after failures: %v", err)
 	}
 	ctx, stop := context.WithCancelCause(t.Context())
 	c.Report = func(Block) { stop(broken) }

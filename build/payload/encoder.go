@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -48,7 +49,8 @@ func (g *goEncoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error)
 		e = new(lzma2.Encoder)
 	}
 	defer g.idle.Put(e)
-	return e.Encode(ctx, dst, src)
+	// About a quarter is left of a program.
+	return e.Encode(ctx, slices.Grow(dst, len(src)/3), src)
 }
 
 // XZ is the encoder that runs the program xz at a preset from 0 to 9. Its bytes are only the same on machines with
@@ -62,7 +64,7 @@ func XZ(ctx context.Context, preset int) (Encoder, error) {
 		return nil, fmt.Errorf("%w: install xz-utils, or use the encoder that is built in", err)
 	}
 	e := &xzEncoder{program: program, preset: preset}
-	out, err := e.run(ctx, nil, "--version")
+	out, err := e.run(ctx, nil, nil, "--version")
 	if err != nil {
 		return nil, err
 	}
@@ -97,17 +99,18 @@ func (e *xzEncoder) BlockSize() int { return max(8<<20, 3*e.DictSize()) }
 func (e *xzEncoder) Memory() int64 { return 12 * int64(e.DictSize()) }
 
 func (e *xzEncoder) Encode(ctx context.Context, dst, src []byte) ([]byte, error) {
-	out, err := e.run(ctx, src, "--format=raw", fmt.Sprintf("--lzma2=preset=%d,dict=%d", e.preset, e.DictSize()),
+	return e.run(ctx, dst, src, "--format=raw", fmt.Sprintf("--lzma2=preset=%d,dict=%d", e.preset, e.DictSize()),
 		"--threads=1", "--compress", "--stdout")
-	return append(dst, out...), err
 }
 
-func (e *xzEncoder) run(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
-	var out, complaint bytes.Buffer
+// run runs xz and appends what it writes to dst.
+func (e *xzEncoder) run(ctx context.Context, dst, stdin []byte, args ...string) ([]byte, error) {
+	out := bytes.NewBuffer(dst)
+	var complaint bytes.Buffer
 	cmd := exec.CommandContext(ctx, e.program, args...)
 	// Without an environment nobody's XZ_OPT changes what we write.
 	cmd.Env = []string{"LC_ALL=C"}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), &out, &complaint
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), out, &complaint
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
