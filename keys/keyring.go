@@ -116,6 +116,17 @@ func (k *Keyring) Split() []*Keyring {
 	return list
 }
 
+// Only is the key of the keyring with a fingerprint; empty if there is none.
+func (k *Keyring) Only(fingerprint string) *Keyring {
+	one := new(Keyring)
+	for _, c := range k.certs {
+		if c.info.Fingerprint == fingerprint {
+			one.certs = append(one.certs, c)
+		}
+	}
+	return one
+}
+
 // Armor writes all keys as one armored block, as Release.key and repomd.xml.key hold them. Keys that were read are
 // written with the bytes that were read.
 func (k *Keyring) Armor() ([]byte, error) {

@@ -143,3 +143,15 @@ func Alarms(deadlines []Deadline, phase Phase, at time.Time) []Alarm {
 	}
 	return alarms
 }
+
+// DueDate is when a phase of a key's rotation is due by the first of its deadlines; zero if it has none.
+func DueDate(deadlines []Deadline, fingerprint string, phase Phase) time.Time {
+	for _, d := range deadlines {
+		for _, a := range schedule() {
+			if d.Fingerprint == fingerprint && a.Phase == phase {
+				return d.At.AddDate(0, 0, -a.Level)
+			}
+		}
+	}
+	return time.Time{}
+}

@@ -89,6 +89,9 @@ func (p *Publisher) Promote(ctx context.Context, from bucket.Bucket, stream Stre
 		return nil, err
 	}
 	m := &source.Manifest
+	if err := p.promotedKeyGate(state, m); err != nil {
+		return nil, err
+	}
 	old, all := state.Manifest.digests(), m.digests()
 	plan.Added, plan.Removed = only(all, old), only(old, all)
 	plan.Kept -= len(plan.Removed)

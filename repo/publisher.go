@@ -33,6 +33,8 @@ type Config struct {
 	// Signer signs new indexes. It may be nil where nothing new is published: finishing a publication that was cut
 	// off needs no key.
 	Signer *sign.Signer
+	// Keys says how long the signing keys may be used, and what exceptions there are.
+	Keys KeyPolicy
 	// Validity is how long clients may use an index after it was made; 0 is 30 days.
 	Validity time.Duration
 	// By says who publishes and ConfigDigest is the SHA-256 of the configuration, both for the record of a publication.
@@ -161,8 +163,16 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		}
 		return plan, nil
 	}
-	if err := stream.gate(&after, disorder(&before, files, change.Backfill)); err != nil {
-		return nil, err
+	// What is only signed again was right when it was published, maybe by rules of that time.
+	if len(plan.Added)+len(plan.Removed) > 0 {
+		if err := stream.gate(&after, disorder(&before, files, change.Backfill)); err != nil {
+			return nil, err
+		}
+	}
+	if p.Signer != nil {
+		if err := p.keyGate(state, now); err != nil {
+			return nil, err
+		}
 	}
 	if err := p.checkRpmSignatures(stream.Name, files, plan.Added, now); err != nil {
 		return nil, err

@@ -186,7 +186,7 @@ func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys
 	}
 	show := p.progress("publish")
 	publisher := repo.NewPublisher(repo.Config{
-		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Validity: cfg.validity, Now: p.now, Log: p.log,
+		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Keys: cfg.Signing.keyPolicy(), Validity: cfg.validity, Now: p.now, Log: p.log,
 		By: p.publisher(), ConfigDigest: cfg.digest, Progress: show.publishing,
 	})
 	plan, err := publisher.Plan(ctx, cfg.repoStream(s), change)

@@ -13,9 +13,9 @@ import (
 func newKeys(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
-		Short: "Make and show signing keys",
+		Short: "Make, watch and rotate signing keys",
 	}
-	cmd.AddCommand(newKeysGenerate(p), newKeysCertify(p), newKeysExport(p))
+	cmd.AddCommand(newKeysList(p), newKeysCheck(p), newKeysRotate(p), newKeysGenerate(p), newKeysCertify(p), newKeysExport(p))
 	return cmd
 }
 
@@ -84,13 +84,14 @@ func writeNew(file string, data []byte, mode os.FileMode) error {
 
 func newKeysExport(p *program) *cobra.Command {
 	return &cobra.Command{
-		Use:   "export",
+		Use:   "export [FINGERPRINT]",
 		Short: "Print the public keys that users are given",
-		Long: `Export prints the public half of the configuration's signing key and the further keys of its keyring, armored,
-as they are published in Release.key and repomd.xml.key. With --output json it prints what is known of each.`,
+		Long: `Export prints the public half of the configuration's signing keys and the further keys of its keyring, armored,
+as they are published in Release.key and repomd.xml.key, or only the one with a fingerprint. With --output json it prints what
+is known of each.`,
 		Example: `  pkgs keys export > example-archive-keyring.asc`,
-		Args:    args(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
+		Args:    args(cobra.MaximumNArgs(1)),
+		RunE: func(_ *cobra.Command, given []string) error {
 			cfg, err := readConfig(p.configFile)
 			if err != nil {
 				return err
@@ -99,10 +100,16 @@ as they are published in Release.key and repomd.xml.key. With --output json it p
 			if err != nil {
 				return err
 			}
-			if p.output == "json" {
-				return p.showKeys(signing.keyring)
+			ring := signing.keyring
+			if len(given) == 1 {
+				if ring = ring.Only(given[0]); len(ring.Keys()) == 0 {
+					return usagef("there is no key %s in the configuration: pkgs keys list shows those that there are", given[0])
+				}
 			}
-			armored, err := signing.keyring.Armor()
+			if p.output == "json" {
+				return p.showKeys(ring)
+			}
+			armored, err := ring.Armor()
 			if err != nil {
 				return err
 			}
@@ -118,11 +125,18 @@ func (p *program) showKeys(keyring *keys.Keyring) error {
 		return p.printJSON(keyring.Keys())
 	}
 	for _, k := range keyring.Keys() {
-		expires := "never expires"
-		if !k.Expires.IsZero() {
-			expires = "expires " + k.Expires.Format("2006-01-02")
-		}
-		fmt.Fprintf(p.stdout, "%s  %s%d, made %s, %s\n    %s\n", k.Fingerprint, k.Algorithm, k.Bits, k.Created.Format("2006-01-02"), expires, k.UserID)
+		fmt.Fprintf(p.stdout, "%s  %s%d, made %s, %s\n    %s\n", k.Fingerprint, k.Algorithm, k.Bits, k.Created.Format("2006-01-02"), ends(k), k.UserID)
 	}
 	return nil
+}
+
+// ends says when a key ends.
+func ends(k keys.Info) string {
+	switch {
+	case k.Revoked:
+		return "is revoked"
+	case k.Expires.IsZero():
+		return "never expires"
+	}
+	return "expires " + k.Expires.Format(time.DateOnly)
 }

@@ -37,17 +37,20 @@ const (
 	exitRace      = 5
 )
 
-func main() {
+func main() { os.Exit(start(time.Now)) }
+
+// start is the program on this machine, but for its clock. It returns the exit code.
+func start(now func() time.Time) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends the program at once: the first has been noticed by then.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	return run(ctx, now, os.Args[1:], os.Stdout, os.Stderr)
 }
 
 // run is the program with its surroundings as arguments. It returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(&program{stdout: stdout, stderr: stderr, now: time.Now, getenv: os.Getenv, openBucket: bucket.Open})
+func run(ctx context.Context, now func() time.Time, args []string, stdout, stderr io.Writer) int {
+	root := newRoot(&program{stdout: stdout, stderr: stderr, now: now, getenv: os.Getenv, openBucket: bucket.Open})
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -69,6 +72,7 @@ func exitCode(err error) int {
 	var damage *verify.DamageError
 	var chain *repo.ChainError
 	var drift *driftError
+	var due *dueError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
@@ -79,6 +83,8 @@ func exitCode(err error) int {
 	case errors.As(err, &drift) && drift.severity == reconcile.Alarm:
 		return exitIntegrity
 	case errors.As(err, &drift):
+		return exitDrift
+	case errors.As(err, &due):
 		return exitDrift
 	}
 	return exitFailure
@@ -144,7 +150,7 @@ damaged or not what its signature says; 5 somebody else published the stream fir
 	root.AddCommand(
 		newCut(p), newBuild(p), newIndex(p), newPublish(p),
 		newVerify(p), newHistory(p), newDiff(p),
-		newRollback(p), newYank(p), newPromote(p),
+		newRollback(p), newYank(p), newResign(p), newPromote(p),
 		newPurge(p), newReconcile(p), newStatus(p),
 		newServe(p), newKeys(p),
 	)

@@ -175,7 +175,7 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	show.start(len(streams))
 	c := reconcile.Config{
 		Publisher: repo.NewPublisher(repo.Config{
-			Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Validity: cfg.validity, Now: p.now, Log: p.log,
+			Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Keys: cfg.Signing.keyPolicy(), Validity: cfg.validity, Now: p.now, Log: p.log,
 			By: p.publisher(), ConfigDigest: cfg.digest,
 		}),
 		Upstream: up, Refresh: cfg.Reconcile.Refresh, Confirm: options.confirm, Quick: options.quick, Deep: options.deep,

@@ -33,6 +33,8 @@ import (
 //	replace FILE OLD NEW        changes text
 //	edge                        starts a CDN in front of $WORK/bucket and puts its address into $EDGE: see scriptEdge
 //	fetch STATUS URL            asks for an address
+//
+// The environment variable TEST_NOW, such as 2026-12-01T00:00:00Z, stops the clock of pkgs there.
 func TestScripts(t *testing.T) {
 	keysDir, err := filepath.Abs("../../keys/testdata")
 	if err != nil {
@@ -71,7 +73,20 @@ func TestScripts(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"pkgs": main})
+	testscript.Main(m, map[string]func(){"pkgs": scriptMain})
+}
+
+// scriptMain is main with the clock that TEST_NOW sets, if it does.
+func scriptMain() {
+	now := time.Now
+	if set := os.Getenv("TEST_NOW"); set != "" {
+		at, err := time.Parse(time.RFC3339, set)
+		if err != nil {
+			panic(err)
+		}
+		now = func() time.Time { return at }
+	}
+	os.Exit(start(now))
 }
 
 const scriptConfig = `bucket: bucket

@@ -26,6 +26,8 @@ type signingConfig struct {
 	Also []keyConfig `yaml:"also"`
 	// Keyring are files of further public keys that users are given.
 	Keyring []string `yaml:"keyring"`
+	// What leads from one key to the next.
+	rotationConfig `yaml:",inline"`
 }
 
 // keyConfig says where one signing key is. At most one of Key, KeyEnv, KMS, PKCS11 and Command is given.
@@ -66,7 +68,8 @@ type commandConfig struct {
 // variables are the environment variables that hold keys.
 func (c *signingConfig) variables() []string {
 	var names []string
-	for _, k := range append([]keyConfig{c.keyConfig}, c.Also...) {
+	signing, published := c.order()
+	for _, k := range append(signing, published...) {
 		if k.KeyEnv != "" {
 			names = append(names, k.KeyEnv)
 		}
@@ -94,7 +97,7 @@ func (c *signingConfig) check() error {
 	if c.kind() == "" && len(c.Also) > 0 {
 		return errors.New("signing.also: there is no first key beside which these could sign")
 	}
-	return nil
+	return c.checkRotation()
 }
 
 var keyKinds = []string{"key", "key-env", "kms", "pkcs11", "command"}
@@ -189,7 +192,8 @@ func (p *program) openSigning(cfg *config) (*signingKeys, error) {
 	var s signingKeys
 	var signers []sign.Key
 	var public []*keys.Keyring
-	for _, k := range append([]keyConfig{cfg.Signing.keyConfig}, cfg.Signing.Also...) {
+	signing, published := cfg.Signing.order()
+	for i, k := range append(signing, published...) {
 		half, err := cfg.publicHalf(&k)
 		if err != nil {
 			return nil, err
@@ -200,7 +204,7 @@ func (p *program) openSigning(cfg *config) (*signingKeys, error) {
 		}
 		key, err := p.signingKey(cfg, &k, half)
 		var missing *missingKeyError
-		if errors.As(err, &missing) && len(cfg.Signing.Keyring) > 0 {
+		if i < len(signing) && errors.As(err, &missing) && len(cfg.Signing.Keyring) > 0 {
 			// A machine that only checks has no private key.
 			s.missing = missing
 			continue
@@ -208,7 +212,9 @@ func (p *program) openSigning(cfg *config) (*signingKeys, error) {
 		if err != nil {
 			return nil, err
 		}
-		signers, public = append(signers, key), append(public, key.Public())
+		if public = append(public, key.Public()); i < len(signing) {
+			signers = append(signers, key)
+		}
 	}
 	if len(signers) > 0 {
 		var err error
