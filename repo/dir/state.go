@@ -38,7 +38,9 @@ type state struct {
 	starts  []int64 // of the texts of the pieces
 	offsets []int64 // of the pieces in the file
 	indexes map[string]written
+	unframe *packed.Unframer
 	loading map[int]chan loaded
+	free    [][]byte // texts that are not needed any more, and members
 }
 
 // written is an index in gzip that was written for a state.
@@ -49,8 +51,8 @@ type written struct {
 }
 
 type loaded struct {
-	text []byte
-	err  error
+	member, text []byte
+	err          error
 }
 
 const (
@@ -66,6 +68,7 @@ func (s *state) close() {
 		for i := range s.loading {
 			<-s.loading[i]
 		}
+		s.unframe.Close()
 		s.file.Close()
 	}
 }
@@ -108,7 +111,11 @@ func parseState(file *os.File, variant string) (*state, error) {
 	}
 	p := stateParser{words: words[2:]}
 	scanned := p.time()
-	s := &state{file: file, entries: map[string]*entry{}, indexes: map[string]written{}, loading: map[int]chan loaded{}}
+	unframe, err := packed.NewUnframer()
+	if err != nil {
+		return nil, err
+	}
+	s := &state{file: file, unframe: unframe, entries: map[string]*entry{}, indexes: map[string]written{}, loading: map[int]chan loaded{}}
 	var index string
 	var at, text, record int64
 	for p.err == nil && rest != "" {
@@ -258,25 +265,37 @@ func (s *state) piece(i int) loaded {
 		}
 		to := make(chan loaded, 1)
 		s.loading[j] = to
+		l := loaded{member: s.memory(), text: s.memory()}
 		go func() {
-			member := make([]byte, s.pieces[j].Length)
-			_, err := io.ReadFull(io.NewSectionReader(s.file, s.offsets[j], s.pieces[j].Length), member)
-			var text []byte
-			if err == nil {
-				text, err = packed.Unframe(member, s.pieces[j].Plain)
+			p := s.pieces[j]
+			l.member = slices.Grow(l.member, int(p.Length))[:p.Length]
+			if _, l.err = io.ReadFull(io.NewSectionReader(s.file, s.offsets[j], p.Length), l.member); l.err == nil {
+				l.text, l.err = s.unframe.Unframe(l.text, l.member, p.Plain)
 			}
-			to <- loaded{text, err}
+			to <- l
 		}()
 	}
 	for j := range s.loading {
 		if j < i || j >= i+ahead {
-			<-s.loading[j]
+			l := <-s.loading[j]
+			s.free = append(s.free, l.member, l.text)
 			delete(s.loading, j)
 		}
 	}
 	l := <-s.loading[i]
 	s.loading[i] <- l // for the next record
 	return l
+}
+
+// memory returns an empty slice, with what a piece before had if there is one.
+func (s *state) memory() []byte {
+	n := len(s.free)
+	if n == 0 {
+		return nil
+	}
+	b := s.free[n-1]
+	s.free = s.free[:n-1]
+	return b[:0]
 }
 
 // stateWriter writes the records of a new state while the indexes are written.

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,7 +38,7 @@ func (p *Pool) buffer() []byte {
 	if b, ok := p.texts.Get().(*[]byte); ok {
 		return (*b)[:0]
 	}
-	return make([]byte, 0, maxPiece/2)
+	return make([]byte, 0, maxPiece+maxPiece/8)
 }
 
 // reuse takes memory back. What an exceptionally large piece had goes.
@@ -73,19 +74,29 @@ func (p *Pool) pack(c Compression, data []byte) ([]byte, error) {
 	return z.EncodeAll(data, nil), nil
 }
 
-// minUnframe is what zstd's own smallest windows need.
-const minUnframe = 16 << 20
+// maxUnframe is more than a piece can have, however large the text about one package is.
+const maxUnframe = 256 << 20
 
-// Unframe undoes a member of a file in Frames, whose text has size bytes. Its checksum is checked.
-func Unframe(member []byte, size int64) ([]byte, error) {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(max(uint64(size), minUnframe)))
-	if err != nil {
-		return nil, err
+// Unframer undoes what is written in Frames. It may be used concurrently.
+type Unframer struct{ zstd *zstd.Decoder }
+
+// NewUnframer returns an Unframer, which is to be closed.
+func NewUnframer() (*Unframer, error) {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxUnframe))
+	return &Unframer{z}, err
+}
+
+// Close frees what the Unframer has.
+func (u *Unframer) Close() { u.zstd.Close() }
+
+// Unframe appends the text of a member, which has size bytes, to dst. Its checksum is checked.
+func (u *Unframer) Unframe(dst, member []byte, size int64) ([]byte, error) {
+	if size > maxUnframe {
+		return nil, fmt.Errorf("claims %d bytes", size)
 	}
-	defer z.Close()
-	text, err := z.DecodeAll(member, make([]byte, 0, size))
-	if err == nil && int64(len(text)) != size {
-		err = fmt.Errorf("has %d bytes, expected %d", len(text), size)
+	text, err := u.zstd.DecodeAll(member, slices.Grow(dst, int(size)))
+	if err == nil && int64(len(text)-len(dst)) != size {
+		err = fmt.Errorf("has %d bytes, expected %d", len(text)-len(dst), size)
 	}
 	return text, err
 }
