@@ -56,8 +56,9 @@ func TestRequests(t *testing.T) {
 	l := watch(b)
 	mustAdd(t, p, one)
 	// 4 packages; Packages and Packages.gz by hash; primary, filelists and other twice, with the snapshot's repomd.xml, its
-	// signature and the key; manifest and HEAD; 10 pointers, which are looked at before. HEAD is looked for.
-	expect("the first publication", l, map[string]int{"open": 1, "stat": 10, "put": 4 + 2 + 9 + 2 + 10})
+	// signature and the key; manifest and HEAD; 10 pointers, which are looked at before. HEAD is looked for, and
+	// two pointers, which would tell that it is lost.
+	expect("the first publication", l, map[string]int{"open": 1, "stat": 12, "put": 4 + 2 + 9 + 2 + 10})
 	mustAdd(t, p, one)
 	expect("no change", l, map[string]int{"open": 3}) // HEAD, the manifest, the last pointer
 	mustAdd(t, p, two)

@@ -223,12 +223,19 @@ func (m *Manifest) pointer(name string) (Pointer, bool) {
 }
 
 // ReadState reads a stream's HEAD and the manifest that it names: two reads. A stream that was never published gives a
-// State whose Exists is false. The manifest's bytes are checked against the digest in HEAD; what both say is only as
+// State whose Exists is false, after two reads more that make sure of it. The manifest's bytes are checked against the digest in HEAD; what both say is only as
 // good as the bucket's access rules until the signatures inside are checked.
 func ReadState(ctx context.Context, b bucket.Bucket, stream layout.Stream) (*State, error) {
 	data, info, err := readAll(ctx, b, stream.Head(), maxHead)
 	if errors.Is(err, bucket.ErrNotExist) {
-		return &State{}, nil
+		pointer, lookErr := anyPointer(ctx, b, stream)
+		if pointer == "" {
+			return &State{}, lookErr // nil if it was never published
+		}
+		// It was published after all: just now, or long ago.
+		if data, info, err = readAll(ctx, b, stream.Head(), maxHead); errors.Is(err, bucket.ErrNotExist) {
+			return nil, &HeadLostError{Stream: stream, Bucket: b.String(), Pointer: pointer}
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -247,6 +254,29 @@ func ReadState(ctx context.Context, b bucket.Bucket, stream layout.Stream) (*Sta
 	}
 	state.Manifest = *m
 	return state, nil
+}
+
+// HeadLostError says that a stream was published, since a pointer is there, and that its HEAD is not.
+type HeadLostError struct {
+	Stream          layout.Stream
+	Bucket, Pointer string
+}
+
+func (e *HeadLostError) Error() string {
+	return fmt.Sprintf("%s/%s is lost, and %s is there: publishing anew would begin at serial 1 and take back what was published. Bring HEAD back from the bucket's older versions or a backup",
+		e.Bucket, e.Stream.Head(), e.Pointer)
+}
+
+// anyPointer finds a pointer that a published stream has; empty if there is none.
+func anyPointer(ctx context.Context, b bucket.Bucket, stream layout.Stream) (string, error) {
+	for _, name := range []string{stream.Deb(layout.InRelease), stream.Rpm(layout.Repomd)} {
+		if _, err := b.Stat(ctx, name); err == nil {
+			return name, nil
+		} else if !errors.Is(err, bucket.ErrNotExist) {
+			return "", err
+		}
+	}
+	return "", nil
 }
 
 // readManifest reads the manifest with a digest.
