@@ -32,10 +32,21 @@ func (e *RaceError) Error() string {
 type ImmutableError struct {
 	Name       string
 	Want, Have string // SHA-256, lower-case hex
+	// Orphan says that no publication of the stream ever named the object, and Serial is the last one that did; they are
+	// only told of packages.
+	Orphan bool
+	Serial int64
 }
 
 func (e *ImmutableError) Error() string {
-	return fmt.Sprintf("%s exists with SHA-256 %s and must not be replaced by %s", e.Name, e.Have, e.Want)
+	text := fmt.Sprintf("%s exists with SHA-256 %s and must not be replaced by %s", e.Name, e.Have, e.Want)
+	switch {
+	case e.Orphan:
+		text += ": no publication ever named it, so a run left it that died: raise the revision in the configuration, or let `pkgs gc` delete it, which takes its time"
+	case e.Serial > 0:
+		text += fmt.Sprintf(": serial %d named it, and what was published never changes: raise the revision in the configuration", e.Serial)
+	}
+	return text
 }
 
 // Execute carries out a plan. The package comment says in what order and why. It returns nil when the stream is live as
@@ -50,6 +61,11 @@ func (p *Publisher) Execute(ctx context.Context, plan *Plan) error {
 		}
 	}
 
+	if len(plan.hold) > 0 {
+		if err := run.keep(ctx); err != nil {
+			return err
+		}
+	}
 	for _, w := range plan.lost {
 		if err := run.createOne(ctx, w); err != nil {
 			return err
@@ -82,8 +98,32 @@ type execution struct {
 	content map[string]bucket.Content // of the objects that the plan writes anew, by name
 	seen    *sightings                // of pointers, from before the commit
 
+	listing sync.Once // guards what follows
+	list    *marks
+	listErr error
+
 	mu       sync.Mutex
 	progress Progress // guarded by mu
+	taken    []string // guarded by mu; attestations that exist with other bytes
+}
+
+// keep makes sure that the objects which an earlier publication left, and which the plan relies on, stay.
+func (run *execution) keep(ctx context.Context) error {
+	if err := run.hold(ctx, run.plan.Stream, run.plan.hold); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(run.Parallel)
+	for _, name := range run.plan.hold {
+		group.Go(func() error {
+			_, err := run.Bucket.Stat(ctx, name)
+			if errors.Is(err, bucket.ErrNotExist) {
+				err = fmt.Errorf("%w: it was deleted since the plan was made, because nothing named it: plan again", err)
+			}
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 // create writes the immutable objects, many at a time, and after them the manifests which say that they are there, one at a
@@ -108,6 +148,10 @@ func (run *execution) create(ctx context.Context) error {
 		}
 	}
 	err := group.Wait()
+	if err == nil && len(run.taken) > 0 {
+		slices.Sort(run.taken)
+		err = &TakenError{Stream: run.plan.Stream, Names: run.taken}
+	}
 	for _, w := range manifests {
 		if err == nil {
 			err = run.createOne(ctx, w)
@@ -123,23 +167,69 @@ func (run *execution) putBack(name string) bool {
 
 // createOne creates an immutable object. When the store refuses it or gives no clear answer, what is there decides: the
 // same bytes are a success, whoever wrote them.
+//
+// An object that was there before may be one that nothing names and that is to be deleted. So it is taken off the list of
+// those, and looked for once more.
 func (run *execution) createOne(ctx context.Context, w Write) error {
-	err := run.write(ctx, w)
-	if err == nil {
+	for {
+		err := run.write(ctx, w)
+		if err == nil {
+			return nil
+		}
+		marked, readErr := run.marked(ctx, w.Name)
+		have := ""
+		if readErr == nil {
+			have, readErr = run.digestOf(ctx, w.Name)
+		}
+		switch {
+		case readErr != nil && errors.Is(err, bucket.ErrCondition):
+			return readErr
+		case readErr != nil:
+			return err
+		case have != w.SHA256:
+			return run.conflict(ctx, w, have)
+		case !marked:
+			return nil
+		}
+		if err := run.hold(ctx, run.plan.Stream, []string{w.Name}); err != nil {
+			return err
+		}
+		if _, err := run.Bucket.Stat(ctx, w.Name); !errors.Is(err, bucket.ErrNotExist) {
+			return err
+		}
+		// It was deleted in the meantime: now it can be written.
+	}
+}
+
+// conflict tells what it means that an object exists with other bytes. Attestations are only noted.
+func (run *execution) conflict(ctx context.Context, w Write, have string) error {
+	e := &ImmutableError{Name: w.Name, Want: w.SHA256, Have: have}
+	switch w.Class {
+	case layout.Attestation:
+		run.mu.Lock()
+		defer run.mu.Unlock()
+		run.taken = append(run.taken, w.Name)
 		return nil
+	case layout.Package:
+		err := walk(ctx, run.Bucket, run.plan.base, func(m *Manifest, _ string) bool {
+			if _, ok := m.object(w.Name); ok {
+				e.Serial = m.Serial
+			}
+			return e.Serial == 0
+		})
+		e.Orphan = err == nil && e.Serial == 0
 	}
-	have, readErr := run.digestOf(ctx, w.Name)
-	switch {
-	case errors.Is(readErr, bucket.ErrNotExist) && errors.Is(err, bucket.ErrCondition):
-		return fmt.Errorf("%w: it was refused because it exists, and then it did not: run the command again", err)
-	case readErr != nil && errors.Is(err, bucket.ErrCondition):
-		return readErr
-	case readErr != nil:
-		return err
-	case have != w.SHA256:
-		return &ImmutableError{Name: w.Name, Want: w.SHA256, Have: have}
+	return e
+}
+
+// marked tells whether an object is on the list of those that nothing names. The list is read once: what is not on it then
+// stays long enough for this publication.
+func (run *execution) marked(ctx context.Context, name string) (bool, error) {
+	run.listing.Do(func() { run.list, _, run.listErr = readMarks(ctx, run.Bucket, run.plan.Stream) })
+	if run.listErr != nil {
+		return false, run.listErr
 	}
-	return nil
+	return run.list.has(name), nil
 }
 
 // write creates an object from its content, or from where it is taken over.
@@ -167,6 +257,9 @@ func (run *execution) digestOf(ctx context.Context, name string) (string, error)
 
 // commit replaces HEAD. An unclear answer is cleared up by reading HEAD back.
 func (run *execution) commit(ctx context.Context) error {
+	if age := run.Now().Sub(run.plan.made); age > maxPublish {
+		return fmt.Errorf("stream %s: this plan was made %s ago, and objects that it relies on may be gone: run the command again", run.plan.Stream, age.Round(time.Minute))
+	}
 	name := run.plan.Stream.Head()
 	_, err := run.put(ctx, name, run.content[name], bucket.IfGeneration(run.plan.base.Generation))
 	if err == nil {

@@ -38,6 +38,10 @@ type Plan struct {
 
 	base *State
 	head Head
+	// made is when the plan was begun.
+	made time.Time
+	// hold are objects of an earlier publication that are to be deleted unless the plan keeps them.
+	hold []string
 	// have are the immutable objects that are known to be in the bucket.
 	have map[string]Object
 	// withdrawn is the new manifest's list.
@@ -56,6 +60,15 @@ type Write struct {
 	content bucket.Content
 	// origin, if it is not nil, is where the object is taken over from, instead of content.
 	origin *origin
+}
+
+// rely counts on an object that the bucket has. The list, which was read before the object was seen, tells whether it may be
+// deleted unless it is kept.
+func (p *Plan) rely(o Object, list *marks) {
+	p.have[o.Name] = o
+	if list.has(o.Name) {
+		p.hold = append(p.hold, o.Name)
+	}
 }
 
 // Empty tells whether executing the plan would write nothing.

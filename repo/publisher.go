@@ -89,6 +89,8 @@ type Change struct {
 	To int64
 	// Resign makes and signs the index anew even when its packages do not change.
 	Resign bool
+	// Adopt are the names of attestations, from a [*TakenError], that are published with the bytes that the bucket has.
+	Adopt []string
 	// Restore are objects of the live snapshot to put back.
 	Restore Found
 	// Repoint compares every pointer with the manifest and puts right those that differ. Without it the last one stands
@@ -179,6 +181,9 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	}
 	plan.Reason = cmp.Or(change.Reason, "new packages")
 	plan.withdrawn = withdraw(state.Manifest.Withdrawn, plan, change, all)
+	if err := p.adopt(ctx, plan, change.Adopt, all); err != nil {
+		return nil, err
+	}
 	return plan, p.assemble(ctx, plan, &stream, after, files, change.Resign, now)
 }
 
@@ -201,7 +206,7 @@ func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *Stat
 		Stream: stream, Bucket: p.Bucket.String(),
 		Serial: state.Head.Serial, From: state.Head.Serial, Time: state.Head.Time,
 		Added: []string{}, Removed: []string{}, Kept: len(state.Manifest.packages()),
-		Writes: []Write{}, base: state, head: state.Head, have: map[string]Object{}, seen: newSightings(),
+		Writes: []Write{}, base: state, head: state.Head, made: p.Now(), have: map[string]Object{}, seen: newSightings(),
 	}
 	for _, o := range state.Manifest.Objects {
 		plan.have[o.Name] = o
@@ -247,6 +252,10 @@ func withdraw(before []Withdrawn, plan *Plan, change Change, index map[string]st
 
 // stillThere finds which objects of an earlier publication the bucket still has, so that they need not be written again.
 func (p *Publisher) stillThere(ctx context.Context, plan *Plan, objects []Object) error {
+	list, _, err := readMarks(ctx, p.Bucket, plan.Stream)
+	if err != nil {
+		return err
+	}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.Parallel)
@@ -265,7 +274,7 @@ func (p *Publisher) stillThere(ctx context.Context, plan *Plan, objects []Object
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			plan.have[o.Name] = o
+			plan.rely(o, list)
 			return nil
 		})
 	}

@@ -21,7 +21,7 @@ const (
 	Pointer Class = "pointer"
 	// Page is what people and mirrors read: overwritten after the pointers.
 	Page Class = "page"
-	// State is a stream's HEAD, written by compare-and-swap only.
+	// State is a stream's HEAD, and the list of what may go: written by compare-and-swap only.
 	State Class = "state"
 )
 
@@ -61,7 +61,7 @@ func ClassOf(name string) Class {
 	base := path.Base(name)
 	switch {
 	case strings.HasPrefix(name, ".state/"):
-		if base == "HEAD" {
+		if base == "HEAD" || base == marks {
 			return State
 		}
 		return Hashed

@@ -15,6 +15,7 @@
 //	.state/<stream>/HEAD
 //	.state/<stream>/manifests/<serial>-<hash>.json
 //	.state/<stream>/promotions/<serial>-<hash>.json
+//	.state/<stream>/unnamed.json
 //
 // Everything here is a pure function of names: no input or output, no clock. What kind of object a name stands for, its
 // [Class], decides its content type, how long a cache may keep it, and how it is written; that table is
@@ -110,6 +111,22 @@ const Streams = "streams.json"
 // version of all streams beside it: core:/stable:/latest.txt.
 func (s Stream) Latest() string       { return string(s) + "/latest.txt" }
 func (s Stream) FolderLatest() string { return path.Dir(string(s)) + "/latest.txt" }
+
+// Marks is the object name of the list of what no recent publication of the stream names, and since when.
+func (s Stream) Marks() string { return ".state/" + string(s) + "/" + marks }
+
+const marks = "unnamed.json"
+
+// Keeps tells whether packages of the stream stay in the bucket for ever: they do unless its name says that it holds
+// prereleases or nightly builds.
+func (s Stream) Keeps() bool {
+	for _, folder := range s.Folders() {
+		if folder == "prerelease" || folder == "nightly" {
+			return false
+		}
+	}
+	return true
+}
 
 // ByHash is where apt looks for an index by its digest when Release says Acquire-By-Hash: yes, relative to the
 // repository's root (https://wiki.debian.org/DebianRepository/Format#indices_acquisition_via_hashsums_.28by-hash.29).

@@ -36,6 +36,16 @@ func FuzzParseStream(f *testing.F) {
 	})
 }
 
+func TestKeeps(t *testing.T) {
+	for stream, want := range map[Stream]bool{
+		"core:/stable:/v1.35": true, "tools:/main": true, "core:/prerelease:/v1.35": false, "addons:/cri-o:/nightly:/main": false,
+	} {
+		if stream.Keeps() != want {
+			t.Errorf("%s keeps its packages: %t", stream, !want)
+		}
+	}
+}
+
 func TestClasses(t *testing.T) {
 	hex := strings.Repeat("0a", 32)
 	s := Stream("core:/stable:/v1.35")
@@ -59,7 +69,9 @@ func TestClasses(t *testing.T) {
 		{s.Rpm(Mirrorlist), "text/plain; charset=utf-8", Pointer},
 		{s.Rpm(Repodata(hex, "primary")), "application/gzip", Hashed},
 		{s.RpmSnapshot(7, hex, Repomd), "application/xml", Hashed},
+		{s.Promotion(7, hex), "application/json", Hashed},
 		{s.Head(), "application/json", State},
+		{s.Marks(), "application/json", State},
 		{s.Manifest(7, hex), "application/json", Hashed},
 		{"streams.json", "application/json", Page},
 	} {
