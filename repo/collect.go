@@ -230,30 +230,29 @@ func (p *Publisher) Sweep(ctx context.Context, c *Collection) error {
 	if err != nil || len(c.Delete) == 0 {
 		return err
 	}
+	var gone map[string]bool
 	// The store has just said what time it is.
 	if skew := written.Modified.Sub(p.Now()); skew.Abs() > maxCollect {
 		err = fmt.Errorf("stream %s: this machine's clock says %s and the store's %s: nothing is deleted by a clock that is wrong", c.Stream, p.Now().UTC().Format(time.RFC3339), written.Modified.Format(time.RFC3339))
 	} else {
-		err = p.delete(ctx, c, list.Sweep.Until)
+		gone, err = p.delete(ctx, c, list.Sweep.Until)
 	}
 	// Even after an error the list can say that the deletion is over; what was not deleted is still on it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	return errors.Join(err, p.endSweep(ctx, list.Sweep, c))
+	return errors.Join(err, p.endSweep(ctx, c.Stream, list.Sweep, gone))
 }
 
 // endSweep writes down that a deletion is over. Publishers may have taken other objects off the list meanwhile.
-func (p *Publisher) endSweep(ctx context.Context, mine *sweep, c *Collection) error {
+func (p *Publisher) endSweep(ctx context.Context, stream layout.Stream, mine *sweep, gone map[string]bool) error {
 	for {
-		list, generation, err := readMarks(ctx, p.Bucket, c.Stream)
+		list, generation, err := readMarks(ctx, p.Bucket, stream)
 		if err != nil || list.Sweep == nil || !list.Sweep.Until.Equal(mine.Until) || list.Sweep.By != mine.By {
 			return err
 		}
 		list.Sweep = nil
-		for name := range mine.Names {
-			if _, left := c.marks.Objects[name]; !left {
-				delete(list.Objects, name)
-			}
+		for name := range gone {
+			delete(list.Objects, name)
 		}
 		if _, err = writeMarks(ctx, p.Bucket, list, generation); !errors.Is(err, bucket.ErrCondition) {
 			return err
@@ -261,20 +260,22 @@ func (p *Publisher) endSweep(ctx context.Context, mine *sweep, c *Collection) er
 	}
 }
 
-// delete deletes objects until it is done or the time is over. Those that are gone are taken off the list.
-func (p *Publisher) delete(ctx context.Context, c *Collection, until time.Time) error {
+// delete deletes objects until it is done or the time is over, and returns which are gone.
+func (p *Publisher) delete(ctx context.Context, c *Collection, until time.Time) (map[string]bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, until.Sub(p.Now()))
 	defer cancel()
 	var mu sync.Mutex
+	gone := map[string]bool{}
 	progress := Progress{Stream: c.Stream, TotalObjects: len(c.Delete), TotalBytes: c.Freed()}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(p.Parallel)
 	for _, g := range c.Delete {
+		generation := c.marks.Objects[g.Name].Generation
 		group.Go(func() error {
 			if !p.Now().Before(until) {
 				return fmt.Errorf("stream %s: the time to delete objects is over: run the command again for the rest", c.Stream)
 			}
-			err := p.Bucket.Delete(ctx, g.Name, c.marks.Objects[g.Name].Generation)
+			err := p.Bucket.Delete(ctx, g.Name, generation)
 			if errors.Is(err, bucket.ErrCondition) {
 				p.Log.Info("is left, since it was written again", "object", g.Name)
 				return nil
@@ -285,7 +286,7 @@ func (p *Publisher) delete(ctx context.Context, c *Collection, until time.Time) 
 			p.Log.Info("deleted", "object", g.Name, "unnamed since", g.Since)
 			mu.Lock()
 			defer mu.Unlock()
-			delete(c.marks.Objects, g.Name)
+			gone[g.Name] = true
 			progress.Objects++
 			progress.Bytes += g.Size
 			if p.Progress != nil {
@@ -294,7 +295,7 @@ func (p *Publisher) delete(ctx context.Context, c *Collection, until time.Time) 
 			return nil
 		})
 	}
-	return group.Wait()
+	return gone, group.Wait()
 }
 
 // Print writes the collection for a person.

@@ -171,7 +171,7 @@ func (run *execution) putBack(name string) bool {
 // An object that was there before may be one that nothing names and that is to be deleted. So it is taken off the list of
 // those, and looked for once more.
 func (run *execution) createOne(ctx context.Context, w Write) error {
-	for {
+	for tries := 1; ; tries++ {
 		err := run.write(ctx, w)
 		if err == nil {
 			return nil
@@ -182,6 +182,8 @@ func (run *execution) createOne(ctx context.Context, w Write) error {
 			have, readErr = run.digestOf(ctx, w.Name)
 		}
 		switch {
+		case errors.Is(readErr, bucket.ErrNotExist) && errors.Is(err, bucket.ErrCondition) && tries < 3:
+			continue // it was deleted in the meantime
 		case readErr != nil && errors.Is(err, bucket.ErrCondition):
 			return readErr
 		case readErr != nil:
@@ -194,10 +196,9 @@ func (run *execution) createOne(ctx context.Context, w Write) error {
 		if err := run.hold(ctx, run.plan.Stream, []string{w.Name}); err != nil {
 			return err
 		}
-		if _, err := run.Bucket.Stat(ctx, w.Name); !errors.Is(err, bucket.ErrNotExist) {
+		if _, err := run.Bucket.Stat(ctx, w.Name); !errors.Is(err, bucket.ErrNotExist) || tries >= 3 {
 			return err
 		}
-		// It was deleted in the meantime: now it can be written.
 	}
 }
 

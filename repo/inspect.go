@@ -78,6 +78,9 @@ func Inspect(ctx context.Context, b bucket.Bucket, state *State) (*Inspection, e
 	i.immutable()
 	i.pointers()
 	i.others()
+	if err := i.neverNamed(ctx, state); err != nil {
+		return nil, err
+	}
 	if err := i.readSuspects(ctx); err != nil {
 		return nil, err
 	}
@@ -94,6 +97,8 @@ type inspector struct {
 	// were never committed, and which it is only the chain tells.
 	written map[int64]time.Time
 	result  Inspection
+	// unindexed are packages and attestations that may have been of an earlier publication.
+	unindexed []Object
 
 	mu       sync.Mutex
 	suspects []suspect
@@ -221,9 +226,9 @@ func (i *inspector) others() {
 			if withdrawn[below] || strings.Contains(path.Base(below), "~") {
 				break
 			}
-			i.damage(Extra, o, "was uploaded on %s and is in no index: a publication that was given up left it, or somebody else", info.Modified.Format(time.DateTime))
+			i.unindexed = append(i.unindexed, o)
 			continue
-		case layout.Page:
+		case layout.Page, layout.State:
 		default:
 			i.damage(Extra, o, "has no place in a stream, and clients could ask for it")
 			continue
@@ -231,6 +236,36 @@ func (i *inspector) others() {
 		i.result.Older++
 		i.result.OlderBytes += info.Size
 	}
+}
+
+// neverNamed tells packages that an earlier publication named from those that none did. It reads as many manifests as it
+// takes to find the former.
+func (i *inspector) neverNamed(ctx context.Context, state *State) error {
+	left := map[string]Object{}
+	for _, o := range i.unindexed {
+		left[o.Name] = o
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	err := walk(ctx, i.b, state, func(m *Manifest, _ string) bool {
+		for _, o := range m.Objects {
+			if there, ok := left[o.Name]; ok {
+				i.result.Older++
+				i.result.OlderBytes += there.Size
+				delete(left, o.Name)
+			}
+		}
+		return len(left) > 0
+	})
+	var chain *ChainError
+	if err != nil && !errors.As(err, &chain) {
+		return err
+	}
+	for _, o := range left {
+		i.damage(Extra, o, "was uploaded on %s and no publication named it: one that was given up left it, or somebody else", i.listed[o.Name].Modified.Format(time.DateTime))
+	}
+	return nil
 }
 
 // suspectsAtOnce is how many objects are read at a time.
