@@ -181,7 +181,8 @@ func (c *Collection) decide(unnamed []candidate, r Retention) {
 	var due []Garbage
 	for _, u := range unnamed {
 		m, ok := old[u.Name]
-		if known := ok && m.Generation == u.Generation && m.Modified.Equal(u.Modified); !known {
+		known := ok && m.Generation == u.Generation && m.Modified.Equal(u.Modified)
+		if !known {
 			m = mark{Since: c.Time, Generation: u.Generation, Modified: u.Modified}
 		} else {
 			delete(old, u.Name)
@@ -189,7 +190,7 @@ func (c *Collection) decide(unnamed []candidate, r Retention) {
 		c.marks.Objects[u.Name] = m
 		g := Garbage{Name: u.Name, Class: layout.ClassOf(u.Name), Size: u.Size, Since: m.Since, Orphan: u.orphan}
 		switch {
-		case m.Since.Equal(c.Time):
+		case !known:
 			c.Found = append(c.Found, g)
 		case c.Time.Sub(m.Since) < r.Age:
 			c.Waiting++

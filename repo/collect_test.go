@@ -50,8 +50,8 @@ func timed(t testing.TB) (*bucket.Memory, *Publisher, *clock) {
 	return b, p, c
 }
 
-// execute plans and executes a change.
-func execute(t testing.TB, p *Publisher, stream Stream, change Change) {
+// carryOut plans and executes a change.
+func carryOut(t testing.TB, p *Publisher, stream Stream, change Change) {
 	t.Helper()
 	plan, err := p.Plan(t.Context(), stream, change)
 	if err == nil {
@@ -121,7 +121,7 @@ func TestCollect(t *testing.T) {
 				t.Errorf("a stream that does not exist: %+v", got)
 			}
 			old := packages(t, "1.35.0", "old")
-			execute(t, p, stream, Change{Add: old})
+			carryOut(t, p, stream, Change{Add: old})
 			first := objects(t, b)
 			// The old package leaves the index, and Retained publications follow.
 			for i := range Retained {
@@ -130,9 +130,9 @@ func TestCollect(t *testing.T) {
 						t.Errorf("after %d publications: %v", i+1, names(got.Found))
 					}
 				}
-				execute(t, p, stream, Change{Add: packages(t, fmt.Sprintf("1.35.%d", i+1), "text")})
+				carryOut(t, p, stream, Change{Add: packages(t, fmt.Sprintf("1.35.%d", i+1), "text")})
 				if i == 0 {
-					execute(t, p, stream, Change{Retire: only(old.digests(), nil), Reason: "keep one"})
+					carryOut(t, p, stream, Change{Retire: only(old.digests(), nil), Reason: "keep one"})
 				}
 				c.pass(day)
 			}
@@ -212,7 +212,7 @@ func TestCollect(t *testing.T) {
 func TestCollectShare(t *testing.T) {
 	b, p, c := timed(t)
 	for i := range 12 {
-		execute(t, p, testStream(), Change{Add: packages(t, fmt.Sprintf("1.35.%d", i), "text")})
+		carryOut(t, p, testStream(), Change{Add: packages(t, fmt.Sprintf("1.35.%d", i), "text")})
 		collect(t, p, streamName)
 		c.pass(time.Hour)
 	}
@@ -253,7 +253,7 @@ func TestCollectShare(t *testing.T) {
 // TestOrphans lets runs die before their commit and others find what they left.
 func TestOrphans(t *testing.T) {
 	b, p, c := timed(t)
-	execute(t, p, testStream(), Change{Add: packages(t, "1.35.0", "one")})
+	carryOut(t, p, testStream(), Change{Add: packages(t, "1.35.0", "one")})
 	dies := func(files *Files) {
 		t.Helper()
 		b.Fault = func(op, name string) bucket.Fault {
@@ -283,7 +283,7 @@ func TestOrphans(t *testing.T) {
 	sound(t, b, streamName, c.Now())
 
 	// What was published once and left the index is another matter.
-	execute(t, p, testStream(), Change{Yank: only(packages(t, "1.35.1", "another").digests(), nil), Reason: "a test"})
+	carryOut(t, p, testStream(), Change{Yank: only(packages(t, "1.35.1", "another").digests(), nil), Reason: "a test"})
 	if _, err := add(t, p, packages(t, "1.35.1", "third")); !errors.As(err, &taken) || taken.Orphan || taken.Serial != 2 || !strings.Contains(err.Error(), "serial 2 named it") {
 		t.Errorf("a name taken by a publication: error %v", err)
 	}
@@ -330,7 +330,7 @@ func TestFirstPublicationDies(t *testing.T) {
 func TestCollectClock(t *testing.T) {
 	b, p, c := timed(t)
 	for i := range Retained + 2 {
-		execute(t, p, testStream(), Change{Add: packages(t, fmt.Sprintf("1.35.%d", i), "text")})
+		carryOut(t, p, testStream(), Change{Add: packages(t, fmt.Sprintf("1.35.%d", i), "text")})
 	}
 	collect(t, p, streamName)
 	before := objects(t, b)
@@ -371,7 +371,7 @@ func TestCollectClock(t *testing.T) {
 func TestCollectCrashes(t *testing.T) {
 	old, p, c := timed(t)
 	for i := range Retained + 2 {
-		execute(t, p, testStream(), Change{Add: packages(t, fmt.Sprintf("1.35.%d", i), "text")})
+		carryOut(t, p, testStream(), Change{Add: packages(t, fmt.Sprintf("1.35.%d", i), "text")})
 	}
 	collect(t, p, streamName)
 	c.pass(15 * day)
@@ -409,7 +409,7 @@ func TestCollectCrashes(t *testing.T) {
 			}
 			sound(t, b, streamName, c.Now())
 			if dies%5 == 1 || strings.Contains(at, "put") {
-				execute(t, p, testStream(), Change{Resign: true})
+				carryOut(t, p, testStream(), Change{Resign: true})
 			}
 			var busy *BusyError
 			if _, err := p.Collect(t.Context(), streamName, Retention{}); err != nil && !errors.As(err, &busy) {
@@ -570,11 +570,11 @@ func TestCollectInterleaved(t *testing.T) {
 	for _, files := range []*Files{first, second, orphan} {
 		files.Debs, files.Rpms = files.Debs[:1], slices.DeleteFunc(files.Rpms, func(p *yum.Package) bool { return p.Arch != "x86_64" })
 	}
-	execute(t, p, stream, Change{Add: first})
+	carryOut(t, p, stream, Change{Add: first})
 	index := read(t, old, stream.Name.Deb(layout.Packages))
-	execute(t, p, stream, Change{Add: second, Retire: only(first.digests(), nil)})
+	carryOut(t, p, stream, Change{Add: second, Retire: only(first.digests(), nil)})
 	for range Retained + 1 {
-		execute(t, p, stream, Change{Resign: true})
+		carryOut(t, p, stream, Change{Resign: true})
 	}
 	old.Fault = func(op, name string) bucket.Fault {
 		if op == "put" && strings.Contains(name, "/manifests/") {

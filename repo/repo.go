@@ -3,7 +3,7 @@
 // Whatever is done to a stream — a cut, a new signature, later a rollback or a repair — takes the same way. A [Publisher]
 // reads the stream's [State], works out the [Contents] that it should have, and makes a [Plan]: the complete list of
 // objects that differ, as a value that can be printed and compared. Executing that very value is the only thing in this
-// program that changes a bucket.
+// program that changes what clients see. Deleting what nobody needs is planned as a [Collection].
 //
 // # How a publication becomes live
 //
@@ -35,6 +35,45 @@
 // repository. The last pointer has other bytes in every publication and is written alone, when all others are right. So the
 // next run, of anything, finds by one reading that it differs from the manifest and projects the pointers again before it
 // does its own work; since the manifest holds their signed bytes, that needs no key.
+//
+// # From staging to production
+//
+// Nothing but HEAD and the mirrorlist has a bucket's address in it, and a manifest says where a mirrorlist leads and not at
+// which address: so a manifest, and all that it lists, is the same in every bucket. A promotion is a plan whose objects come
+// from another bucket. What is live in the bucket must be an earlier publication there; the manifests since come along, and
+// the chain of records goes on. The commit is that of HEAD, as ever, and HEAD names a record of the promotion.
+//
+// # How objects go
+//
+// An object that nothing names is deleted a retention after it was first seen to be so, and the retention is a day at least.
+// A collection goes through these steps:
+//
+//  1. It reads HEAD, and the manifests of the publications that are kept in any case: the live one and the last that were
+//     live in this bucket before. Then it reads the list of unnamed objects, then it lists the bucket.
+//  2. It writes the list anew, on the condition that it is still the one that was read: with what is unnamed now and since
+//     when, and with those objects that it is going to delete, until a time that is some minutes ahead. An object that was
+//     written since it was put on the list starts anew.
+//  3. It deletes these, on the condition of their generations, until that time.
+//  4. It takes them off the list.
+//
+// A publisher that is about to name an object which the bucket has already, and which none of the said manifests names, reads
+// the list first and looks for the object afterwards. If the object is on the list, the publisher takes it off, with the
+// same kind of condition, and looks once more. If it is being deleted, the publisher gives up, and can come back in some
+// minutes. No plan is committed more than half a day after it was begun.
+//
+// Why nothing that a publication names is deleted, whatever comes in between: suppose that the object is not on the list when
+// the publisher looks, or not any more. Then a collection that deletes it has to find it on the list when it begins, and
+// at least a day old there. So that collection begins a day after the publisher looked, less the hour that the one which
+// put it on the list may have taken. By then the publication was committed or never will be, and in the former case HEAD
+// names the object, or has named it in a manifest that is kept. If the object is taken off the list, any collection that
+// is between its steps 1 and 2 fails at 2 since the list is another. All of this asks of clocks only that they are right to
+// some minutes, which a collection makes sure of with the time that the store puts on its list. And what a publisher finds in
+// the manifests that are kept needs no list: a collection that does not see them there read a HEAD that is older or newer
+// than the publisher's. Older, it began before that publication, of which the same argument speaks. Newer, the publisher's
+// commit fails.
+//
+// (One gap is left in S3, where an object that is written again with the same bytes has the same generation: when the answer
+// to a deletion is lost, and within the seconds until it is sent again somebody publishes the very object anew.)
 //
 // # What the signer signs
 //

@@ -43,6 +43,8 @@ type config struct {
 	// Companions tell which version of a package goes with which minor: versions by ranges of the minor's first version.
 	// A {minor} in a version stands for the minor.
 	Companions map[string]map[string]string `yaml:"companions"`
+	// Garbage says what pkgs gc deletes.
+	Garbage garbageConfig `yaml:"garbage"`
 	// Index is for pkgs index in place.
 	Index     indexConfig     `yaml:"index"`
 	Reconcile reconcileConfig `yaml:"reconcile"`
@@ -94,6 +96,9 @@ func (c *config) check() error {
 	}
 	if c.Compression = cmp.Or(c.Compression, "go"); !compressionForm.MatchString(c.Compression) {
 		return fmt.Errorf("compression: %q is neither go nor xz-0 to xz-9", c.Compression)
+	}
+	if _, err := c.Garbage.retention(); err != nil {
+		return fmt.Errorf("garbage.%w", err)
 	}
 	if err := c.checkSources(); err != nil {
 		return err

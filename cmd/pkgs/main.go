@@ -73,12 +73,13 @@ func exitCode(err error) int {
 	var chain *repo.ChainError
 	var drift *driftError
 	var due *dueError
+	var busy *repo.BusyError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
 	case errors.As(err, &damage), errors.As(err, &chain):
 		return exitIntegrity
-	case errors.As(err, &race):
+	case errors.As(err, &race), errors.As(err, &busy):
 		return exitRace
 	case errors.As(err, &drift) && drift.severity == reconcile.Alarm:
 		return exitIntegrity
@@ -150,7 +151,7 @@ damaged or not what its signature says; 5 somebody else published the stream fir
 	root.AddCommand(
 		newCut(p), newBuild(p), newIndex(p), newPublish(p),
 		newVerify(p), newHistory(p), newDiff(p),
-		newRollback(p), newYank(p), newResign(p), newPromote(p),
+		newRollback(p), newYank(p), newResign(p), newPromote(p), newGC(p),
 		newPurge(p), newReconcile(p), newStatus(p),
 		newServe(p), newKeys(p),
 	)
