@@ -202,16 +202,17 @@ func (run *execution) createOne(ctx context.Context, w Write) error {
 	}
 }
 
-// conflict tells what it means that an object exists with other bytes. Attestations are only noted.
+// conflict tells what it means that an object exists with other bytes. Attestations are only noted, unless they come from
+// another bucket: then the manifest has been made already.
 func (run *execution) conflict(ctx context.Context, w Write, have string) error {
 	e := &ImmutableError{Name: w.Name, Want: w.SHA256, Have: have}
-	switch w.Class {
-	case layout.Attestation:
+	switch {
+	case w.Class == layout.Attestation && w.origin == nil:
 		run.mu.Lock()
 		defer run.mu.Unlock()
 		run.taken = append(run.taken, w.Name)
 		return nil
-	case layout.Package:
+	case w.Class == layout.Package, w.Class == layout.Attestation:
 		err := walk(ctx, run.Bucket, run.plan.base, func(m *Manifest, _ string) bool {
 			if _, ok := m.object(w.Name); ok {
 				e.Serial = m.Serial

@@ -193,7 +193,14 @@ func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys
 	if err != nil {
 		return err
 	}
-	return p.carryOut(ctx, cfg, signing, b, s, publisher, plan, show, confirm)
+	err = p.carryOut(ctx, cfg, signing, b, s, publisher, plan, show, confirm)
+	var taken *repo.TakenError
+	if errors.As(err, &taken) && len(change.Adopt) == 0 {
+		p.log.Warn("a run that died left attestations of these packages: plan again with those", "stream", s.Name, "attestations", len(taken.Names))
+		change.Adopt, change.Base = taken.Names, nil
+		return p.publish(ctx, cfg, signing, b, s, change, confirm)
+	}
+	return err
 }
 
 // carryOut prints a plan and, if confirmed, executes it and verifies the result. Of signing it needs the keyring.
