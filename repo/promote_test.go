@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -199,9 +200,12 @@ func TestPromoteCrashes(t *testing.T) {
 			b := live.Clone()
 			to := publisher(t, b)
 			to.Signer, to.Parallel = nil, 1
+			var mu sync.Mutex // guards what follows: pointers are written several at a time
 			puts, dead := 0, false
 			var at string
 			b.Fault = func(op, name string) bucket.Fault {
+				mu.Lock()
+				defer mu.Unlock()
 				switch {
 				case dead:
 					return bucket.NotApplied
