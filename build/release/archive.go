@@ -33,8 +33,9 @@ type Member struct {
 
 // Extract unpacks the members of the gzip-compressed tarball archive for which wanted is true into the cache, in the order
 // of the tarball. Nothing is written anywhere else, whatever the names of the members. The whole tarball is read and
-// checked, wanted or not: it may hold plain files and directories only, each file once, with relative names that lead
-// nowhere else, at most 10000 of them, of 2 GiB each and 4 GiB or a hundred times the tarball together.
+// checked, wanted or not, before any member is in the cache: it may hold plain files and directories only, each file once,
+// with relative names that lead nowhere else, at most 10000 of them, of 2 GiB each and 4 GiB or a hundred times the tarball
+// together.
 func (s *Source) Extract(ctx context.Context, archive File, wanted func(name string) bool) ([]Member, error) {
 	members, err := s.cache.extract(ctx, archive, wanted)
 	if err != nil {
@@ -65,6 +66,12 @@ func (c cache) extract(ctx context.Context, archive File, wanted func(name strin
 	unpacked := &limited{z, limit}
 	t := tar.NewReader(unpacked)
 	seen := map[string]bool{}
+	var all []*staged
+	defer func() {
+		for _, s := range all {
+			s.drop()
+		}
+	}()
 	for count := 0; ; count++ {
 		h, err := t.Next()
 		if err == io.EOF {
@@ -94,16 +101,24 @@ func (c cache) extract(ctx context.Context, archive File, wanted func(name strin
 			continue
 		}
 		url := archive.URL + ":" + name
-		file, err := c.add(ctx, url, t, func(sums) error { return nil })
+		s, err := c.stage(ctx, url, t)
 		if err != nil {
 			return nil, fmt.Errorf("member %q: %w", name, damage(err))
 		}
-		file.URL, file.Modified = url, archive.Modified
-		members = append(members, Member{name, fs.FileMode(h.Mode).Perm(), file})
+		all = append(all, s)
+		members = append(members, Member{name, fs.FileMode(h.Mode).Perm(), File{URL: url, Modified: archive.Modified}})
 	}
 	// What follows the end of the archive is padding, and then the checksum of everything.
 	if _, err := io.Copy(io.Discard, unpacked); err != nil {
 		return nil, damage(err)
+	}
+	for i, s := range all {
+		file, err := s.commit()
+		if err != nil {
+			return nil, err
+		}
+		file.URL, file.Modified = members[i].URL, members[i].Modified
+		members[i].File = file
 	}
 	return members, nil
 }

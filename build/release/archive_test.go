@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -65,6 +66,45 @@ func bomb(t testing.TB) []byte {
 	return append(head, bytes.Repeat(zeros, 200)...)
 }
 
+// pax is a tarball of one empty file with records that archive/tar would not write.
+func pax(t testing.TB, records map[string]string) []byte {
+	t.Helper()
+	var data string
+	for key, value := range records {
+		// A record begins with its length, which counts its own digits.
+		length := len(key) + len(value) + 3
+		for len(fmt.Sprint(length))+len(key)+len(value)+3 != length {
+			length++
+		}
+		data += fmt.Sprintf("%d %s=%s\n", length, key, value)
+	}
+	block := func(kind byte, size int) []byte {
+		b := make([]byte, 512)
+		copy(b, "x")
+		copy(b[100:], "0000644\x000000000\x000000000\x00")
+		copy(b[124:], fmt.Sprintf("%011o\x0000000000000\x00        ", size))
+		b[156] = kind
+		copy(b[257:], "ustar\x0000")
+		sum := 0
+		for _, c := range b {
+			sum += int(c)
+		}
+		copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+		return b
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(block('x', len(data)))
+	z.Write([]byte(data))
+	z.Write(make([]byte, (512-len(data)%512)%512))
+	z.Write(block('0', 0))
+	z.Write(make([]byte, 1024))
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 func extract(t testing.TB, data []byte, wanted ...string) ([]Member, cache, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a.tgz")
@@ -113,6 +153,15 @@ func TestHostileTarballs(t *testing.T) {
 		"symlink":     {tarball(t, special("a", tar.TypeSymlink, "/etc")), `is a link to "/etc"`},
 		"hard link":   {tarball(t, special("a", tar.TypeLink, "b")), "is a link"},
 		"device":      {tarball(t, special("a", tar.TypeBlock, "")), "is a device"},
+		"character":   {tarball(t, special("a", tar.TypeChar, "")), "is a device"},
+		"NUL":         {pax(t, map[string]string{"path": "a\x00b"}), "after 0 members"},
+		"PAX newline": {pax(t, map[string]string{"path": "a\nb"}), "has a character"},
+		"PAX parent":  {pax(t, map[string]string{"path": "../../etc/passwd"}), "leads elsewhere"},
+		"PAX size":    {pax(t, map[string]string{"size": "9223372036854775807"}), "expected at most"},
+		"sparse":      {pax(t, map[string]string{"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "a", "GNU.sparse.realsize": "99999999999"}), ""},
+		"long name":   {tarball(t, file(strings.Repeat("d/", 300)+"a", "x")), "a name of 601 characters"},
+		"large PAX":   {pax(t, map[string]string{"comment": strings.Repeat("x", 2<<20)}), "after 0 members"},
+		"last":        {tarball(t, file("a", content), file("LICENSE", "x"), special("../b", tar.TypeReg, "")), "leads elsewhere"},
 		"pipe":        {tarball(t, special("a", tar.TypeFifo, "")), "is a device or a pipe"},
 		"twice":       {tarball(t, file("a", "x"), file("./a", "y")), `two members are called "a"`},
 		"many":        {tarball(t, many...), "more than 10000 members"},
@@ -130,12 +179,9 @@ func TestHostileTarballs(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %s", err, c.want)
 			}
-			// What was unpacked before the fault may stay, under its digest; nothing else may.
 			entries, _ := os.ReadDir(filepath.Join(cache.dir, "sha256"))
 			for _, e := range entries {
-				if len(e.Name()) != 64 {
-					t.Errorf("the cache holds %s", e.Name())
-				}
+				t.Errorf("the cache holds %s", e.Name())
 			}
 		})
 	}

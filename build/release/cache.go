@@ -60,43 +60,71 @@ func (c cache) find(ctx context.Context, digest string) (File, bool, error) {
 }
 
 // add copies r into the cache. check may refuse the file by its digests before it becomes visible. url names r in errors.
-func (c cache) add(ctx context.Context, url string, r io.Reader, check func(sums) error) (file File, err error) {
+func (c cache) add(ctx context.Context, url string, r io.Reader, check func(sums) error) (File, error) {
+	s, err := c.stage(ctx, url, r)
+	if err != nil {
+		return File{}, err
+	}
+	defer s.drop()
+	if err := check(s.sums); err != nil {
+		return File{}, err
+	}
+	return s.commit()
+}
+
+// staged is a file in the cache that nobody sees yet.
+type staged struct {
+	cache cache
+	temp  string
+	size  int64
+	sums  sums
+}
+
+// stage copies r to a temporary file in the cache. url names r in errors.
+func (c cache) stage(ctx context.Context, url string, r io.Reader) (_ *staged, err error) {
 	dir := filepath.Join(c.dir, "sha256")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return File{}, permanent{fmt.Errorf("cannot make the cache: %w", err)}
+		return nil, permanent{fmt.Errorf("cannot make the cache: %w", err)}
 	}
 	temp, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
-		return File{}, permanent{fmt.Errorf("cannot write to the cache: %w", err)}
+		return nil, permanent{fmt.Errorf("cannot write to the cache: %w", err)}
 	}
+	s := &staged{cache: c, temp: temp.Name()}
 	defer func() {
-		temp.Close()
-		os.Remove(temp.Name()) // gone already if all went well
+		if err != nil {
+			temp.Close()
+			s.drop()
+		}
 	}()
 	h256, h512 := sha256.New(), sha512.New()
-	n, err := io.Copy(writer{temp, []hash.Hash{h256, h512}}, io.LimitReader(withContext(ctx, r), maxFile+1))
+	s.size, err = io.Copy(writer{temp, []hash.Hash{h256, h512}}, io.LimitReader(withContext(ctx, r), maxFile+1))
 	switch {
 	case ctx.Err() != nil:
-		return File{}, ctx.Err()
+		return nil, ctx.Err()
 	case err != nil:
-		return File{}, err
-	case n > maxFile:
-		return File{}, permanent{fmt.Errorf("%s is too large: expected at most %d bytes", url, int64(maxFile))}
+		return nil, err
+	case s.size > maxFile:
+		return nil, permanent{fmt.Errorf("%s is too large: expected at most %d bytes", url, int64(maxFile))}
 	}
-	sum := sums{[sha256.Size]byte(h256.Sum(nil)), [sha512.Size]byte(h512.Sum(nil))}
-	if err := check(sum); err != nil {
-		return File{}, err
+	s.sums = sums{[sha256.Size]byte(h256.Sum(nil)), [sha512.Size]byte(h512.Sum(nil))}
+	if err := errors.Join(temp.Chmod(0o644), temp.Close()); err != nil {
+		return nil, permanent{fmt.Errorf("cannot write to the cache: %w", err)}
 	}
-	path := c.path(sum.hex("sha256"))
-	err = errors.Join(temp.Chmod(0o644), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
+	return s, nil
+}
+
+// commit gives the file its name.
+func (s *staged) commit() (File, error) {
+	path := s.cache.path(s.sums.hex("sha256"))
+	if err := os.Rename(s.temp, path); err != nil {
 		return File{}, permanent{fmt.Errorf("cannot write to the cache: %w", err)}
 	}
-	return File{Path: path, Size: n, SHA256: sum.sha256}, nil
+	return File{Path: path, Size: s.size, SHA256: s.sums.sha256}, nil
 }
+
+// drop takes the file away, unless it has its name.
+func (s *staged) drop() { os.Remove(s.temp) }
 
 // writer writes to a file and its digests, and tells an error of the file, which a repeated request does not heal, from
 // errors of the reader.

@@ -172,22 +172,27 @@ func TestBadReleases(t *testing.T) {
 		files map[string]string
 		want  []string
 	}{
-		"no file":        {map[string]string{"v1.34.1/x": ""}, []string{file}},
-		"no checksum":    {map[string]string{file: content}, []string{file + " has no checksum (tried .sha256, .sha256sum, .sha512, SHA256SUMS, SHA512SUMS)"}},
-		"not in list":    {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256("x") + "  kubelet\n"}, []string{"has no checksum"}},
-		"mismatch":       {map[string]string{file: content, file + ".sha256": hex256("x")}, []string{hex256("x"), hex256(content), file + ".sha256"}},
-		"sha512 differs": {map[string]string{file: content, file + ".sha512": hex512("x")}, []string{hex512("x"), hex512(content)}},
-		"upper case":     {map[string]string{file: content, file + ".sha256": strings.ToUpper(hex256(content))}, []string{file + ".sha256:1: ", "lower case"}},
-		"truncated":      {map[string]string{file: content, file + ".sha256": hex256(content)[1:]}, []string{file + ".sha256:1: found 63 characters, expected the 64"}},
-		"empty":          {map[string]string{file: content, file + ".sha256": ""}, []string{file + ".sha256:1: found 0 characters"}},
-		"other name":     {map[string]string{file: content, file + ".sha256": hex256(content) + "  kubeadm"}, []string{`found the digest of "kubeadm", expected that of kubelet`}},
-		"one space":      {map[string]string{file: content, file + ".sha256": hex256(content) + " kubelet"}, []string{file + ".sha256:1: ", "two spaces"}},
-		"two lines":      {map[string]string{file: content, file + ".sha256": hex256(content) + "\n" + hex256("x") + "\n"}, []string{file + ".sha256:2: expected one line"}},
-		"a page":         {map[string]string{file: content, file + ".sha256": "<html>" + strings.Repeat("x", 10000)}, []string{"too large"}},
-		"list twice":     {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "  " + kubelet + "\n" + hex256("x") + "  " + kubelet + "\n"}, []string{"SHA256SUMS:2: a second, different digest of " + kubelet}},
-		"list traversal": {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "  ../" + kubelet + "\n"}, []string{"SHA256SUMS:1: ", "leads elsewhere"}},
-		"list nameless":  {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "\n"}, []string{"SHA256SUMS:1: found a digest without a name"}},
-		"list damaged":   {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "  " + kubelet + "\nrubbish\n"}, []string{"SHA256SUMS:2: found 7 characters"}},
+		"no file":          {map[string]string{"v1.34.1/x": ""}, []string{file}},
+		"no checksum":      {map[string]string{file: content}, []string{file + " has no checksum (tried .sha256, .sha256sum, .sha512, SHA256SUMS, SHA512SUMS)"}},
+		"not in list":      {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256("x") + "  kubelet\n"}, []string{"has no checksum"}},
+		"mismatch":         {map[string]string{file: content, file + ".sha256": hex256("x")}, []string{hex256("x"), hex256(content), file + ".sha256"}},
+		"sha512 differs":   {map[string]string{file: content, file + ".sha512": hex512("x")}, []string{hex512("x"), hex512(content)}},
+		"upper case":       {map[string]string{file: content, file + ".sha256": strings.ToUpper(hex256(content))}, []string{file + ".sha256:1: ", "lower case"}},
+		"truncated":        {map[string]string{file: content, file + ".sha256": hex256(content)[1:]}, []string{file + ".sha256:1: found 63 characters, expected the 64"}},
+		"empty":            {map[string]string{file: content, file + ".sha256": ""}, []string{file + ".sha256:1: found 0 characters"}},
+		"other name":       {map[string]string{file: content, file + ".sha256": hex256(content) + "  kubeadm"}, []string{`found the digest of "kubeadm", expected that of kubelet`}},
+		"one space":        {map[string]string{file: content, file + ".sha256": hex256(content) + " kubelet"}, []string{file + ".sha256:1: ", "two spaces"}},
+		"two lines":        {map[string]string{file: content, file + ".sha256": hex256(content) + "\n" + hex256("x") + "\n"}, []string{file + ".sha256:2: expected one line"}},
+		"a page":           {map[string]string{file: content, file + ".sha256": "<html>" + strings.Repeat("x", 10000)}, []string{"too large"}},
+		"list twice":       {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "  " + kubelet + "\n" + hex256("x") + "  " + kubelet + "\n"}, []string{"SHA256SUMS:2: a second, different digest of " + kubelet}},
+		"list traversal":   {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "  ../" + kubelet + "\n"}, []string{"SHA256SUMS:1: ", "leads elsewhere"}},
+		"list nameless":    {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "\n"}, []string{"SHA256SUMS:1: found a digest without a name"}},
+		"list with NUL":    {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "  bin/\x00kubelet\n"}, []string{"SHA256SUMS:1: ", "has a character"}},
+		"list absolute":    {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "  /" + kubelet + "\n"}, []string{"SHA256SUMS:1: ", "is absolute"}},
+		"list in capitals": {map[string]string{file: content, "v1.34.1/SHA256SUMS": strings.ToUpper(hex256(content)) + "  " + kubelet + "\n"}, []string{"SHA256SUMS:1: ", "lower case"}},
+		"list truncated":   {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content)[:63] + "  " + kubelet + "\n"}, []string{"SHA256SUMS:1: found 63 characters"}},
+		"NUL":              {map[string]string{file: content, file + ".sha256": hex256(content) + "\x00"}, []string{file + ".sha256:1: found 65 characters"}},
+		"list damaged":     {map[string]string{file: content, "v1.34.1/SHA256SUMS": hex256(content) + "  " + kubelet + "\nrubbish\n"}, []string{"SHA256SUMS:2: found 7 characters"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := folderWith(t, c.files)
@@ -221,6 +226,51 @@ func TestChecksumError(t *testing.T) {
 	var mismatch *ChecksumError
 	if !errors.As(err, &mismatch) || mismatch.Got != hex256("a") || mismatch.Want != hex256("b") || mismatch.Algorithm != "sha256" {
 		t.Errorf("got %#v", err)
+	}
+}
+
+// What lies in a directory and is no plain file, or not one that could be part of a release.
+func TestHostileFolder(t *testing.T) {
+	outside := folderWith(t, map[string]string{"v1.34.2/kubelet": content, "v1.34.2/kubelet.sha256": hex256(content)})
+	for name, c := range map[string]struct {
+		make func(dir string) error
+		want string
+	}{
+		"a version that is a link out": {func(dir string) error { return os.Symlink(outside+"/v1.34.2", dir+"/v1.34.1") }, "escapes"},
+		"a loop":                       {func(dir string) error { return os.Symlink("v1.34.1", dir+"/v1.34.1") }, "too many"},
+		"a checksum that is a pipe": {func(dir string) error {
+			return errors.Join(os.Mkdir(dir+"/v1.34.1", 0o755), os.WriteFile(dir+"/v1.34.1/kubelet", nil, 0o644), syscall.Mkfifo(dir+"/v1.34.1/kubelet.sha256", 0o644))
+		}, "is a pipe"},
+		"a checksum that is a folder": {func(dir string) error {
+			return errors.Join(os.MkdirAll(dir+"/v1.34.1/kubelet.sha256", 0o755), os.WriteFile(dir+"/v1.34.1/kubelet", nil, 0o644))
+		}, "is a directory"},
+		"a checksum elsewhere": {func(dir string) error {
+			return errors.Join(os.Mkdir(dir+"/v1.34.1", 0o755), os.WriteFile(dir+"/v1.34.1/kubelet", []byte(content), 0o644),
+				os.Symlink(outside+"/v1.34.2/kubelet.sha256", dir+"/v1.34.1/kubelet.sha256"))
+		}, "escapes"},
+		"a file that is mostly nothing": {func(dir string) error {
+			return errors.Join(os.Mkdir(dir+"/v1.34.1", 0o755), os.WriteFile(dir+"/v1.34.1/kubelet", nil, 0o644), os.Truncate(dir+"/v1.34.1/kubelet", maxFile+1))
+		}, "has 2147483649 bytes: expected at most 2147483648"},
+		"a file instead of a folder": {func(dir string) error { return os.WriteFile(dir+"/v1.34.1", nil, 0o644) }, "does not exist"},
+		"a device": {func(dir string) error {
+			if os.Getuid() != 0 { // the best that others can do
+				return os.Symlink("/dev/zero", dir+"/v1.34.1")
+			}
+			return errors.Join(os.Mkdir(dir+"/v1.34.1", 0o755), syscall.Mknod(dir+"/v1.34.1/kubelet", syscall.S_IFCHR|0o666, 1<<8|5))
+		}, map[bool]string{true: "is a device", false: "escapes"}[os.Getuid() == 0]},
+	} {
+		dir := t.TempDir()
+		if err := c.make(dir); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		s := open(t, dir)
+		_, err := s.Fetch(t.Context(), version(t, "v1.34.1"), "kubelet")
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), dir+"/v1.34.1/kubelet") {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+		if left := cached(t, s); len(left) > 0 {
+			t.Errorf("%s: the cache holds %q", name, left)
+		}
 	}
 }
 
