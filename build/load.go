@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"sigs.k8s.io/pkgs/build/payload"
 	"sigs.k8s.io/pkgs/build/release"
 	"sigs.k8s.io/pkgs/build/strict"
 )
@@ -19,8 +20,14 @@ import (
 //go:embed definitions
 var embedded embed.FS
 
-// maxLocal is the size of the largest file beside a definition.
-const maxLocal = 1 << 20
+// Bounds that nothing honest reaches: the size of a file beside a definition and of all together, and the number of a
+// definition's files, and of each kind of its relations.
+const (
+	maxLocal     = 1 << 20
+	maxLocals    = 16 << 20
+	maxFiles     = 1000
+	maxRelations = 200
+)
 
 const (
 	definitionFile = "package.yaml"
@@ -70,8 +77,9 @@ func load(fsys fs.FS, folder string) (*Definition, error) {
 	if d.Name != folder {
 		return nil, d.At.Errorf("the package is called %q, its folder %q: expected the same name", d.Name, folder)
 	}
+	size := 0
 	for _, f := range d.Files {
-		if f.Local == "" {
+		if f.Local == "" || d.local[f.Local] != nil && f.Local != definitionFile {
 			continue
 		}
 		if !fs.ValidPath(f.Local) || f.Local == "." || f.Local == definitionFile {
@@ -79,6 +87,9 @@ func load(fsys fs.FS, folder string) (*Definition, error) {
 		}
 		if d.local[f.Local], err = readLocal(fsys, path.Join(folder, f.Local)); err != nil {
 			return nil, f.At.Errorf("local: %w", err)
+		}
+		if size += len(d.local[f.Local]); size > maxLocals {
+			return nil, f.At.Errorf("local: the files beside the definition have more than %d bytes together", maxLocals)
 		}
 	}
 	d.texts = map[string]string{}
@@ -96,6 +107,10 @@ func load(fsys fs.FS, folder string) (*Definition, error) {
 }
 
 func readLocal(fsys fs.FS, name string) ([]byte, error) {
+	// A pipe must not even be opened: that would wait for somebody to write into it.
+	if info, err := fs.Stat(fsys, name); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a file", name)
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
@@ -129,7 +144,14 @@ func (d *Definition) check() error {
 			return d.At.Errorf("words: %q cannot be a placeholder: expected a-z, 0-9 and -, and none of %s", word, strings.Join(builtin, ", "))
 		}
 	}
+	if len(d.Files) > maxFiles {
+		return d.At.Errorf("files: %d of them: expected at most %d", len(d.Files), maxFiles)
+	}
+	paths := map[string]File{}
 	for _, list := range [][]Relation{d.Requires, d.Recommends, d.Suggests, d.Conflicts} {
+		if len(list) > maxRelations {
+			return list[maxRelations].At.Errorf("more than %d relations of one kind", maxRelations)
+		}
 		if err := checkRelations(list); err != nil {
 			return err
 		}
@@ -137,6 +159,15 @@ func (d *Definition) check() error {
 	for _, f := range d.Files {
 		if err := d.checkFile(f); err != nil {
 			return err
+		}
+		for _, format := range Formats() {
+			key := string(format) + d.place(format, sampleRequest(d.Name)).Replace(f.Path)
+			if other, twice := paths[key]; twice && f.in(format) {
+				return f.At.Errorf("%s stands here again: the %s has it from line %d", f.Path, format, other.At.Line)
+			}
+			if f.in(format) {
+				paths[key] = f
+			}
 		}
 	}
 	for _, u := range d.Units {
@@ -245,6 +276,8 @@ func (d *Definition) checkFile(f File) error {
 		}
 		if p := strings.ReplaceAll(p.Replace(f.Path), "{member}", "x"); !path.IsAbs(p) || path.Clean(p) != p || p == "/" {
 			return f.At.Errorf("%q is not a plain absolute path", f.Path)
+		} else if _, err := payload.NewTree(payload.Entry{Path: p, Kind: payload.Dir, Mode: 0o755}); err != nil {
+			return f.At.Errorf("%w", err)
 		}
 	}
 	return nil

@@ -1,10 +1,14 @@
 package build
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 )
@@ -137,6 +141,14 @@ func TestLoadErrors(t *testing.T) {
 		{file("path: /a, local: missing"), "local: open tool/missing: file does not exist"},
 		{file("path: /a, local: folder"), "local: tool/folder is not a file"},
 		{file("path: /a, local: large"), "tool/large is too large"},
+		{file("path: \"/a\\nb\", link: b"), "without control characters"},
+		{file("path: \"/a\\0b\", link: b"), "tool/package.yaml:13:5: "},
+		{file("path: /" + strings.Repeat("a", 5000) + ", link: b"), "expected at most"},
+		{with("  - {path: /usr/bin/tool, from: other}\n"), "tool/package.yaml:14:5: /usr/bin/tool stands here again: the deb has it from line 13"},
+		{with("  - {path: /usr/bin/tool, from: other, formats: [rpm]}\n"), "/usr/bin/tool stands here again: the rpm has it from line 13"},
+		{head + "files:\n" + strings.Repeat("  - {path: /a, link: b}\n", maxFiles+1), "files: 1001 of them: expected at most 1000"},
+		{with("requires:\n" + strings.Repeat("  - {name: a}\n", maxRelations+1)), "more than 200 relations of one kind"},
+		{strings.Replace(with(""), ">=1.0.0", strings.Repeat("=1.0.0||", 5000)+"=1.0.0", 1), "a range of 5001 alternatives"},
 	} {
 		_, err := Load(folder(c.definition))
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -148,6 +160,69 @@ func TestLoadErrors(t *testing.T) {
 	}
 	if _, err := Load(fstest.MapFS{"tool/x": {}}); err == nil || !strings.Contains(err.Error(), "tool/package.yaml") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Definitions in a folder of the user's own can neither lead out of it nor keep anybody waiting.
+func TestHostileDefinitions(t *testing.T) {
+	outside := t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "secret"), []byte("secret"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		make func(local string) error
+		want string
+	}{
+		"a link out":     {func(local string) error { return os.Symlink(filepath.Join(outside, "secret"), local) }, "escapes"},
+		"a relative one": {func(local string) error { return os.Symlink("../../"+filepath.Base(outside)+"/secret", local) }, "escapes"},
+		"a pipe":         {func(local string) error { return syscall.Mkfifo(local, 0o644) }, "tool/local is not a file"},
+		"a folder":       {func(local string) error { return os.Mkdir(local, 0o755) }, "tool/local is not a file"},
+		"a loop":         {func(local string) error { return os.Symlink("local", local) }, "too many"},
+		"mostly nothing": {func(local string) error {
+			return errors.Join(os.WriteFile(local, nil, 0o644), os.Truncate(local, 1<<40))
+		}, "too large"},
+		"nothing to be had": {func(local string) error { return nil }, "no such file"},
+	} {
+		dir := t.TempDir()
+		for name, text := range map[string]string{"tool/package.yaml": head + "files:\n  - {path: /a, local: local}\n", "licenses/MIT.txt": "Do what you want.\n"} {
+			path := filepath.Join(dir, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.make(filepath.Join(dir, "tool/local")); err != nil {
+			t.Fatal(err)
+		}
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		if _, err := Load(root.FS()); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "tool/package.yaml:13:5: local: ") {
+			t.Errorf("%s: got %v, want %s", name, err, c.want)
+		}
+	}
+}
+
+// The files beside a definition are bounded together, and one that is used twice is read once.
+func TestManyLocals(t *testing.T) {
+	all := folder(head)
+	text := head + "files:\n"
+	for i := range 17 {
+		all[fmt.Sprintf("tool/%d", i)] = &fstest.MapFile{Data: make([]byte, maxLocal)}
+		text += fmt.Sprintf("  - {path: /%d, local: \"%d\"}\n", i, i)
+	}
+	all["tool/package.yaml"] = &fstest.MapFile{Data: []byte(text)}
+	if _, err := Load(all); err == nil || !strings.Contains(err.Error(), "have more than 16777216 bytes together") {
+		t.Errorf("got %v", err)
+	}
+	text = head + "files:\n"
+	for i := range 17 {
+		text += fmt.Sprintf("  - {path: /%d, local: \"0\"}\n", i)
+	}
+	all["tool/package.yaml"] = &fstest.MapFile{Data: []byte(text)}
+	if _, err := Load(all); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -28,9 +28,15 @@ type bound struct {
 	open bool
 }
 
+// maxAlternatives is how many alternatives a range may have. Each is compared with all others.
+const maxAlternatives = 100
+
 // ParseRange reads a range.
 func ParseRange(s string) (Range, error) {
 	r := Range{text: s}
+	if n := strings.Count(s, "||") + 1; n > maxAlternatives {
+		return Range{}, fmt.Errorf("a range of %d alternatives: expected at most %d", n, maxAlternatives)
+	}
 	for alternative := range strings.SplitSeq(s, "||") {
 		i, err := parseInterval(alternative)
 		if err != nil {

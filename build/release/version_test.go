@@ -105,6 +105,33 @@ func TestPackageOrder(t *testing.T) {
 	})
 }
 
+// What pkgs.k8s.io serves today is upgraded by what we publish: by every later version whatever its revision, and by the same
+// version with a revision above those that were in use. So are CRI-O's branch builds, which are called after the last release
+// with -dev behind it, and so sort below it: ours are called after the next.
+func TestUpgradeFromToday(t *testing.T) {
+	need(t, "dpkg", "dpkg")
+	need(t, "rpm", "rpm")
+	ours := func(v, revision string) string { return version(t, v).Package() + "-" + revision }
+	for _, c := range []struct{ old, new string }{
+		{"1.34.1-1.1", ours("v1.34.2", "1.1")}, {"1.34.1-2.1", ours("v1.34.2", "1.1")}, {"1.34.1-150500.2.1", ours("v1.34.2", "1.1")},
+		{"1.34.9-150500.1.1", ours("v1.34.10", "1.1")}, {"1.34.1-2.1", ours("v1.34.1", "3.1")}, {"1.34.1-150500.2.1", ours("v1.34.1", "150500.3.1")},
+		{"1.35.0~rc.0-1.1", ours("v1.35.0-rc.1", "1.1")}, {"1.35.0~rc.1-150500.1.1", ours("v1.35.0", "1.1")},
+		{"1.36.0~alpha.1-150500.1.1", ours("v1.36.0-alpha.1.7+abc", "1.1")}, {"1.8.0-150500.1.1", ours("v1.9.1", "1.1")},
+		{"1.36.1-150500.1.1", ours("v1.36.2-rc.0.12+abc", "1.1")}, {"1.36.1~dev-150500.9.1", ours("v1.36.2-rc.0.12+abc", "1.1")},
+		{ours("v1.36.2-rc.0.12+abc", "150500.9.1"), ours("v1.36.2", "1.1")},
+	} {
+		if out, err := exec.Command("dpkg", "--compare-versions", c.old, "lt", c.new).CombinedOutput(); err != nil {
+			t.Errorf("dpkg does not take %s for an upgrade of %s: %v %s", c.new, c.old, err, out)
+		}
+		v, r, _ := strings.Cut(c.old, "-")
+		w, s, _ := strings.Cut(c.new, "-")
+		lua := fmt.Sprintf("%%{lua:local c = rpm.vercmp('%s', '%s'); if c == 0 then c = rpm.vercmp('%s', '%s') end; print(c)}", v, w, r, s)
+		if out, err := exec.Command("rpm", "--eval", lua).CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "-1" {
+			t.Errorf("rpm does not take %s for an upgrade of %s: %v %s", c.new, c.old, err, out)
+		}
+	}
+}
+
 // need fails the test when a program that judges it is not there.
 func need(t *testing.T, program, debianPackage string) {
 	t.Helper()

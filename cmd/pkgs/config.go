@@ -131,7 +131,13 @@ func (c *config) definitions() (build.Definitions, error) {
 	if c.Definitions == "" {
 		return build.Default()
 	}
-	return build.Load(os.DirFS(c.path(c.Definitions)))
+	// Nothing in the folder may lead out of it.
+	root, err := os.OpenRoot(c.path(c.Definitions))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: definitions: %w", c.file, err)}
+	}
+	defer root.Close()
+	return build.Load(root.FS())
 }
 
 // cacheDir is the folder for what can be had again.
