@@ -93,6 +93,9 @@ func (c *cdnConfig) check(publicURL string) error {
 	return nil
 }
 
+// reads tells whether a publication is to be seen at the public address before it counts as done.
+func (c *cdnConfig) reads() bool { return c != nil && (c.Readback == nil || *c.Readback) }
+
 // form is how the CDN is purged, nil if it is not; secret resolves what stands for a secret.
 func (c *cdnConfig) form(secret func(secretConfig) (string, error)) (cdn.Form, error) {
 	p := c.Purge
@@ -163,7 +166,7 @@ func (p *program) purgeSecret(cfg *config, s secretConfig) (string, error) {
 
 // readBack returns what reads published objects back by their public address, or nil if the configuration does not want it.
 func (p *program) readBack(cfg *config, objects func(context.Context) ([]cdn.Object, error)) *cdn.ReadBack {
-	if cfg.CDN == nil || cfg.CDN.Readback != nil && !*cfg.CDN.Readback {
+	if !cfg.CDN.reads() {
 		return nil
 	}
 	return &cdn.ReadBack{

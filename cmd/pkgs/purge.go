@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/cdn"
 	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/reconcile"
 	"sigs.k8s.io/pkgs/repo/verify"
 )
 
@@ -52,7 +54,7 @@ needs no key, and does no harm when there is nothing to purge.`,
 				if _, err := cfg.stream(name); err != nil {
 					return err
 				}
-				d, err := p.redeliver(cmd.Context(), cfg, b, layout.Stream(name))
+				d, err := p.redeliver(cmd.Context(), cfg, b, p.newDelivery(cfg, layout.Stream(name), 0))
 				if d == nil && err == nil && !all {
 					err = fmt.Errorf("stream %s was never published", name)
 				}
@@ -88,10 +90,15 @@ type delivery struct {
 
 	// advice is what to do when it fails.
 	advice string
+	// out is where it is told how far it is.
+	out io.Writer
 }
 
-func newDelivery(cfg *config, stream layout.Stream, serial int64) *delivery {
-	d := &delivery{Stream: stream, Serial: serial, URL: cfg.URL, Purged: []string{}}
+func (p *program) newDelivery(cfg *config, stream layout.Stream, serial int64) *delivery {
+	d := &delivery{Stream: stream, Serial: serial, URL: cfg.URL, Purged: []string{}, out: p.stdout}
+	if p.output != "text" {
+		d.out = io.Discard
+	}
 	if d.advice = fmt.Sprintf("run `pkgs purge %s` to try again", stream); cfg.CDN.Purge == nil {
 		d.advice = fmt.Sprintf("look at how the CDN caches it, or configure cdn.purge; `pkgs verify %s --url %s` tells when it does", stream, cfg.URL)
 	}
@@ -101,12 +108,17 @@ func newDelivery(cfg *config, stream layout.Stream, serial int64) *delivery {
 // purgeChanged purges what a plan changed that was just executed. It goes before anything else is done, so that users do not
 // wait for it; an error leaves the publication as it is.
 func (p *program) purgeChanged(ctx context.Context, cfg *config, plan *repo.Plan) (*delivery, error) {
-	d := newDelivery(cfg, plan.Stream, plan.Serial)
+	d := p.newDelivery(cfg, plan.Stream, plan.Serial)
+	return d, d.failed(p.purge(ctx, cfg, d, visible(plan)))
+}
+
+// visible are the names of the objects that caches may have older bytes of, once a plan is executed.
+func visible(plan *repo.Plan) []string {
 	var names []string
 	for _, o := range plan.Visible() {
 		names = append(names, o.Name)
 	}
-	return d, d.failed(p.purge(ctx, cfg, d, names))
+	return names
 }
 
 // seePublished waits until the public address shows a publication, and checks from there the packages that it added, whose
@@ -140,22 +152,20 @@ func (p *program) seePublished(ctx context.Context, cfg *config, b bucket.Bucket
 			return d.failed(err)
 		}
 	}
-	if p.output == "text" {
-		if err := printReport(p.stdout, d.Verified); err != nil {
-			return err
-		}
+	if err := printReport(d.out, d.Verified); err != nil {
+		return err
 	}
 	return d.Verified.Err()
 }
 
 // redeliver purges all pointers of a stream and waits until they are seen. It returns nil for a stream that was never
-// published.
-func (p *program) redeliver(ctx context.Context, cfg *config, b bucket.Bucket, stream layout.Stream) (*delivery, error) {
-	state, err := repo.ReadState(ctx, b, stream)
+// published, and d otherwise.
+func (p *program) redeliver(ctx context.Context, cfg *config, b bucket.Bucket, d *delivery) (*delivery, error) {
+	state, err := repo.ReadState(ctx, b, d.Stream)
 	if err != nil || !state.Exists() {
 		return nil, err
 	}
-	d := newDelivery(cfg, stream, state.Head.Serial)
+	d.Serial = state.Head.Serial
 	var names []string
 	for _, pointer := range state.Pointers() {
 		names = append(names, pointer.Name)
@@ -165,6 +175,55 @@ func (p *program) redeliver(ctx context.Context, cfg *config, b bucket.Bucket, s
 	}
 	_, err = p.see(ctx, cfg, b, d)
 	return d, d.failed(err)
+}
+
+// purgeReconciled purges what a reconciliation changed or found stale beside its publications, which purge for themselves:
+// the pages that list the streams, and streams whose pointers users are given as they were. A finding that is mended thereby
+// is marked as repaired.
+func (p *program) purgeReconciled(ctx context.Context, cfg *config, b bucket.Bucket, report *reconcile.Report) {
+	failed := func(object string, err error) {
+		report.Findings = append(report.Findings, reconcile.Finding{Kind: reconcile.Purge, Severity: reconcile.Drift, Object: object, Detail: err.Error()})
+	}
+	if len(report.Pages) > 0 {
+		if err := p.purge(ctx, cfg, p.quietly(cfg, ""), report.Pages); err != nil {
+			failed(report.Pages[0], err)
+		}
+	}
+	for _, s := range report.Streams {
+		if !slices.ContainsFunc(s.Findings, func(f reconcile.Finding) bool { return f.Kind == reconcile.Stale }) {
+			continue
+		}
+		if _, err := p.redeliver(ctx, cfg, b, p.quietly(cfg, s.Stream)); err != nil {
+			failed(string(s.Stream), err)
+			continue
+		}
+		for i := range s.Findings {
+			if f := &s.Findings[i]; f.Kind == reconcile.Stale {
+				f.Repaired = cfg.CDN.reads()
+			}
+		}
+	}
+}
+
+// quietly is a delivery that is not told of: streams that are reconciled at the same time would talk across each other.
+func (p *program) quietly(cfg *config, stream layout.Stream) *delivery {
+	d := p.newDelivery(cfg, stream, 0)
+	d.out = io.Discard
+	return d
+}
+
+// deliverPlan is purgeChanged and seePublished, quietly.
+func (p *program) deliverPlan(ctx context.Context, cfg *config, b bucket.Bucket, plan *repo.Plan, trusted *keys.Keyring) error {
+	d := p.quietly(cfg, plan.Stream)
+	d.Serial = plan.Serial
+	if err := p.purge(ctx, cfg, d, visible(plan)); err != nil {
+		return d.failed(err)
+	}
+	added := map[string]bool{}
+	for _, name := range plan.Added {
+		added[string(plan.Stream)+"/"+name] = true
+	}
+	return p.seePublished(ctx, cfg, b, d, trusted, added)
 }
 
 // purge makes the CDN forget objects, if there is one that can be purged.
@@ -178,9 +237,7 @@ func (p *program) purge(ctx context.Context, cfg *config, d *delivery, names []s
 	}
 	d.CDN = c.Form.String()
 	d.Purged = append(d.Purged, names...)
-	if p.output == "text" {
-		fmt.Fprintf(p.stdout, "purged %s of %d objects of %s\n", d.CDN, len(names), d.Stream)
-	}
+	fmt.Fprintf(d.out, "purged %s of %d objects of %s\n", d.CDN, len(names), d.Stream)
 	return nil
 }
 
@@ -203,7 +260,9 @@ func (p *program) see(ctx context.Context, cfg *config, b bucket.Bucket, d *deli
 	}
 	show := p.progress("read back")
 	defer show.done()
-	reader.Round = show.reading
+	if d.out != io.Discard {
+		reader.Round = show.reading
+	}
 	seen, err := reader.Run(ctx)
 	show.done()
 	var stale *cdn.StaleError
@@ -218,9 +277,7 @@ func (p *program) see(ctx context.Context, cfg *config, b bucket.Bucket, d *deli
 	}
 	if err == nil {
 		d.Seen = seen
-		if p.output == "text" {
-			fmt.Fprintf(p.stdout, "seen serial %d of %s at %s\n", d.Serial, d.Stream, d.URL)
-		}
+		fmt.Fprintf(d.out, "seen serial %d of %s at %s\n", d.Serial, d.Stream, d.URL)
 	}
 	return true, err
 }

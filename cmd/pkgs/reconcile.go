@@ -187,7 +187,15 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 			return nil, err
 		}
 	}
+	if cfg.CDN != nil {
+		c.Published = func(ctx context.Context, plan *repo.Plan) error {
+			return p.deliverPlan(ctx, cfg, b, plan, signing.keyring)
+		}
+	}
 	report := reconcile.Run(ctx, c, streams)
+	if cfg.CDN != nil && options.confirm {
+		p.purgeReconciled(ctx, cfg, b, report)
+	}
 	show.done()
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -278,7 +286,7 @@ func newStatus(p *program) *cobra.Command {
 	var quick bool
 	cmd := &cobra.Command{
 		Use:   "status [STREAM...]",
-		Short: "Show a table of all streams: newest version, serial, age, packages, days left, what is wrong",
+		Short: "Show a table of all streams: version, serial, age, packages, days left, drift",
 		Long: `Status looks at streams as reconcile does, without changing anything, and prints a line for each. Its exit code is
 0 even when something is wrong: reconcile is for alarms.`,
 		Example: `  pkgs status
