@@ -18,6 +18,9 @@ func newHistory(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history STREAM",
 		Short: "Show who published what to a stream, the newest first",
+		Long: `History lists the publications of a stream: serial, time, how many packages the index had, came to it and left it,
+who published, and why. It follows the records in the bucket, each of which names the one before it by digest, and says
+where they do not fit together.`,
 		Example: `  pkgs history core:/stable:/v1.35
   pkgs history core:/stable:/v1.35 --output json`,
 		Args: args(cobra.ExactArgs(1)),
@@ -49,8 +52,10 @@ func newHistory(p *program) *cobra.Command {
 
 func newDiff(p *program) *cobra.Command {
 	return &cobra.Command{
-		Use:     "diff STREAM FROM TO",
-		Short:   "Show which packages came and went between two publications of a stream",
+		Use:   "diff STREAM FROM TO",
+		Short: "Show which packages came and went between two publications of a stream",
+		Long: `Diff compares the packages in the indexes of two publications, which are given by their serials: a + stands before
+those that only TO has, a - before those that only FROM has.`,
 		Example: `  pkgs diff core:/stable:/v1.35 3 5`,
 		Args:    args(cobra.ExactArgs(3)),
 		RunE: func(cmd *cobra.Command, given []string) error {

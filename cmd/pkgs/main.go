@@ -25,9 +25,6 @@ import (
 	"sigs.k8s.io/pkgs/repo/verify"
 )
 
-// version is set by the linker.
-var version = "devel"
-
 // The exit codes, which the help of the root command explains.
 const (
 	exitFailure   = 1
@@ -133,7 +130,7 @@ damaged or not what its signature says; 5 somebody else published the stream fir
   pkgs cut v1.35.1 --config pkgs.yaml
   pkgs cut v1.35.1 --config pkgs.yaml --confirm
   pkgs verify --config pkgs.yaml`,
-		Version:           version,
+		Version:           thisBuild().line(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -154,6 +151,7 @@ damaged or not what its signature says; 5 somebody else published the stream fir
 		newRollback(p), newYank(p), newResign(p), newPromote(p), newGC(p),
 		newPurge(p), newReconcile(p), newStatus(p),
 		newServe(p), newKeys(p),
+		newVersion(p), newMan(p),
 	)
 	return root
 }
