@@ -1,6 +1,8 @@
 # make help lists what there is.
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)
+DATE := $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME ?= 30s
 CONFIG := testdata/pkgs.yaml
@@ -16,11 +18,11 @@ help: ## print this list
 
 .PHONY: build
 build: ## compile bin/pkgs
-	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pkgs ./cmd/pkgs
+	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/pkgs ./cmd/pkgs
 
 .PHONY: build-pkcs11
 build-pkcs11: ## compile bin/pkgs with PKCS#11, which needs a C compiler and ties it to this system's C library
-	CGO_ENABLED=1 go build -tags grpcnotrace,pkcs11 -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pkgs ./cmd/pkgs
+	CGO_ENABLED=1 go build -tags grpcnotrace,pkcs11 -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/pkgs ./cmd/pkgs
 
 .PHONY: release
 release: ## make out/release, a directory of upstream releases to cut from
@@ -38,6 +40,14 @@ run: build release ## the main job: cut, publish and verify two versions in out/
 	@echo
 	@echo "    bin/pkgs serve out/bucket"
 
+.PHONY: dist
+dist: ## make a release of pkgs in out/dist: programs, debs and rpms for four architectures, checksums
+	cmd/pkgs/dist/make
+
+.PHONY: dist-check
+dist-check: ## make a release twice, the second time elsewhere with empty caches, and compare every byte (minutes)
+	cmd/pkgs/dist/make --check
+
 .PHONY: setup
 setup: ## install what the tests need from Debian's packages (as root), or list what is missing
 	testdata/clients/setup
@@ -47,6 +57,7 @@ test: setup test-pkcs11 ## run all tests, the real apt, dnf and zypper included
 	go test -race -timeout 30m -skip '$(NIGHTS)' ./...
 	go test -timeout 30m -run '$(NIGHTS)' ./cmd/pkgs
 	cd testdata/release && GOWORK=off go vet ./...
+	cd testdata/deploy && GOWORK=off go test ./...
 
 .PHONY: test-pkcs11
 test-pkcs11: setup ## run the tests of signing keys in a token, with SoftHSM
@@ -65,6 +76,7 @@ lint: ## gofmt, go vet, staticcheck, go.mod as it should be
 	go vet ./...
 	cd testdata/release && GOWORK=off go vet ./...
 	cd testdata/bench && GOWORK=off go vet ./...
+	cd testdata/deploy && GOWORK=off go vet ./...
 	go run $(STATICCHECK) ./...
 	go mod verify
 	go mod tidy -diff

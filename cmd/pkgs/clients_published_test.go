@@ -64,6 +64,10 @@ func TestClients(t *testing.T) {
 		t.Parallel()
 		testLint(t, p)
 	})
+	t.Run("container", func(t *testing.T) {
+		t.Parallel()
+		testContainer(t, p)
+	})
 	t.Run("indexes", func(t *testing.T) {
 		t.Parallel()
 		testIndexes(t, p)
@@ -124,7 +128,8 @@ func publish(t *testing.T) *published {
 		first:   filepath.Join(dir, "first"),
 		second:  filepath.Join(dir, "second"),
 	}
-	command(t, ".", "go", "build", "-o", p.program, ".")
+	// As make build makes it, so that what is compiled for one is there for the other, and linked statically.
+	command(t, ".", "env", "CGO_ENABLED=0", "go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false", "-o", p.program, ".")
 	// Two small plugins are enough here. What an earlier run made is still good.
 	command(t, "../../testdata/release", "go", "run", ".", "-out", release, "-plugins", "host-local,loopback")
 
