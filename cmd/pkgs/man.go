@@ -97,9 +97,13 @@ func (r *roff) flags(set *pflag.FlagSet) {
 
 // paragraphs writes text that has empty lines between its paragraphs.
 func (r *roff) paragraphs(text string) {
-	for i, paragraph := range strings.Split(strings.TrimSpace(text), "\n\n") {
+	for i, paragraph := range strings.Split(strings.Trim(text, "\n"), "\n\n") {
 		if i > 0 {
 			r.macro("PP")
+		}
+		if strings.HasPrefix(paragraph, " ") { // a table
+			r.verbatim(paragraph)
+			continue
 		}
 		r.words(paragraph)
 	}
