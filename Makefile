@@ -98,6 +98,11 @@ bench-build: build ## measure building beside nfpm, dpkg-deb and rpmbuild, RUNS=
 	cd testdata/bench && GOWORK=off go run ./build -pkgs $(CURDIR)/bin/pkgs -nfpm $(CURDIR)/out/bench/nfpm \
 		-release $(CURDIR)/out/release -work $(CURDIR)/out/bench -runs $(RUNS) -only "$(ONLY)"
 
+.PHONY: bench-index
+bench-index: build ## measure pkgs index against apt-ftparchive, createrepo_c, reprepro and aptly, on 10,000 packages
+	cd testdata/bench && GOWORK=off go build -o $(CURDIR)/bin/bench-index ./index
+	bin/bench-index -pkgs bin/pkgs -dir out/bench-index $(BENCH)
+
 .PHONY: clean
 clean: ## remove bin and out; .cache, which has the tests' Debian systems, stays
 	rm -rf bin out
