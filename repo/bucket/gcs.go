@@ -23,12 +23,14 @@ import (
 // send ahead of them; the SHA-256 that it gives back is what the writer said and checked while it sent them.
 //
 // Objects are sent in one request, which holds nothing in memory. Larger ones than whole are sent in chunks, each of
-// which can be sent again. Times are whole seconds, because readings know no better.
+// which can be sent again, and only a few at a time, because each holds a chunk in memory. Times are whole seconds, because
+// readings know no better.
 type gcs struct {
 	bucket   string
-	endpoint string // empty is Google's
-	whole    int64  // how large an object may be that is sent in one request, in bytes
-	chunk    int    // what each larger write holds in memory, in bytes
+	endpoint string        // empty is Google's
+	whole    int64         // how large an object may be that is sent in one request, in bytes
+	chunk    int           // what each larger write holds in memory, in bytes
+	large    chan struct{} // has room for as many larger writes as there may be at a time
 
 	mu     sync.Mutex
 	client *storage.Client // guarded by mu; nil until it is needed
@@ -36,7 +38,7 @@ type gcs struct {
 
 // newGCS returns the store of a bucket. An endpoint of http:// is for tests: no credentials go there.
 func newGCS(bucket, endpoint string) *gcs {
-	return &gcs{bucket: bucket, endpoint: endpoint, whole: 64 << 20, chunk: 8 << 20}
+	return &gcs{bucket: bucket, endpoint: endpoint, whole: 64 << 20, chunk: 4 << 20, large: make(chan struct{}, 4)}
 }
 
 // handle returns the handle of a bucket, and looks for credentials when it is called first.
@@ -134,6 +136,12 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 	var repeated atomic.Bool
 	chunked := content.Size > g.whole
 	if chunked {
+		select {
+		case g.large <- struct{}{}:
+			defer func() { <-g.large }()
+		case <-ctx.Done():
+			return stored{}, false, ctx.Err()
+		}
 		o = o.Retryer(storage.WithPolicy(storage.RetryAlways), storage.WithErrorFunc(func(err error) bool {
 			again := storage.ShouldRetry(err)
 			if again {

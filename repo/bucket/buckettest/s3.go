@@ -15,8 +15,9 @@ import (
 // strictS3 adds what the fake does not do and S3 does: it checks digests and the conditions of readings, deletions and
 // copies, and keeps Cache-Control.
 type strictS3 struct {
-	next http.Handler
-	mu   sync.RWMutex // held for reading by what checks no condition of its own
+	next      http.Handler
+	checksums bool         // every write must have one
+	mu        sync.RWMutex // held for reading by what checks no condition of its own
 }
 
 // keptHeader is how the fake is made to keep Cache-Control.
@@ -49,6 +50,7 @@ func (s *strictS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case err != nil || r.ContentLength != int64(len(body)):
 			refuseS3(w, http.StatusBadRequest, "IncompleteBody")
 			return
+		case !s.checksums:
 		case r.Header.Get("X-Amz-Content-Sha256") != hex.EncodeToString(sum[:]):
 			refuseS3(w, http.StatusBadRequest, "XAmzContentSHA256Mismatch")
 			return

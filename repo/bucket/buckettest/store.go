@@ -68,14 +68,19 @@ func GCS(front Front) (*Store, error) {
 	return serve("gs", server, &strictGCS{fake: fake, next: fake.HTTPHandler()}, front, fake.Stop), nil
 }
 
-// S3 starts a fake of S3; front may be nil.
-func S3(front Front) (*Store, error) {
+// S3 starts a fake of S3; front may be nil. It demands of every write what package bucket promises: a signed SHA-256.
+func S3(front Front) (*Store, error) { return s3(front, true) }
+
+// LenientS3 is [S3] for other programs, which send what checksums they like.
+func LenientS3(front Front) (*Store, error) { return s3(front, false) }
+
+func s3(front Front, strict bool) (*Store, error) {
 	backend := s3mem.New()
 	if err := backend.CreateBucket(bucketName); err != nil {
 		return nil, err
 	}
 	fake := gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server()
-	return serve("s3", httptest.NewUnstartedServer(nil), &strictS3{next: fake}, front, func() {}), nil
+	return serve("s3", httptest.NewUnstartedServer(nil), &strictS3{next: fake, checksums: strict}, front, func() {}), nil
 }
 
 func serve(scheme string, server *httptest.Server, handler http.Handler, front Front, stop func()) *Store {

@@ -1,0 +1,314 @@
+// Command publish measures what publications cost: requests, waiting and memory, against stores on this machine that are
+// a round trip of 30 ms away, and beside each figure what a peer takes for the same work in the same run. Where a thing is
+// measured several times, the median is told.
+//
+//	go run . [-runs N] [-trip 30ms] [-cache DIR]
+//
+// The stores are fsouza/fake-gcs-server and johannesboyne/gofakes3; every publication runs in a process of its own, whose
+// memory is what the system says that it had at most. The peers are Debian's aptly and rclone; one that is not installed is
+// left out, and the output says so. It fails when a figure that does not depend on the machine misses its goal.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
+		if err := work(ctx, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	b := &bench{ctx: ctx}
+	flag.IntVar(&b.runs, "runs", 5, "how often to measure what depends on the machine")
+	flag.DurationVar(&b.trip, "trip", 30*time.Millisecond, "round trip to the store")
+	flag.StringVar(&b.cache, "cache", "../../../.cache/bench/publish", "where the packages lie that are made once")
+	flag.Parse()
+	if err := b.all(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	if b.missed > 0 {
+		fmt.Printf("%d goals missed\n", b.missed)
+		os.Exit(1)
+	}
+}
+
+// bench is one run.
+type bench struct {
+	ctx    context.Context
+	runs   int
+	trip   time.Duration
+	cache  string
+	missed int
+}
+
+// goal prints a figure beside its goal.
+func (b *bench) goal(met bool, format string, args ...any) {
+	verdict := "ok    "
+	if !met {
+		verdict = "MISSED"
+		b.missed++
+	}
+	fmt.Printf("  %s %s\n", verdict, fmt.Sprintf(format, args...))
+}
+
+func (b *bench) note(format string, args ...any) {
+	fmt.Printf("         %s\n", fmt.Sprintf(format, args...))
+}
+
+func (b *bench) all() error {
+	whole, more, large, small := filepath.Join(b.cache, "whole"), filepath.Join(b.cache, "more"), filepath.Join(b.cache, "large"), filepath.Join(b.cache, "small")
+	first := filepath.Join(b.cache, "first")
+	fmt.Println("making packages, once")
+	for _, make := range []func() error{
+		func() error {
+			return makePackages(b.ctx, whole, packagesOf, architectures, "1.35.0", 1000, "deb", "rpm")
+		},
+		func() error { return makePackages(b.ctx, more, 1, architectures[:1], "1.35.0-1.2", 1000, "deb") },
+		func() error {
+			return makePackages(b.ctx, first, firstPackages, architectures, "1.35.0", 20_000, "deb", "rpm")
+		},
+		func() error { return makePackages(b.ctx, large, 2, architectures[:1], "1.35.0", 96<<20, "deb", "rpm") },
+		func() error { return makePackages(b.ctx, small, 2, architectures[:1], "1.35.0", 1<<20, "deb", "rpm") },
+	} {
+		if err := make(); err != nil {
+			return err
+		}
+	}
+	for _, scheme := range []string{"gs", "s3"} {
+		if err := b.changes(scheme, whole, more); err != nil {
+			return err
+		}
+	}
+	if err := b.aptlyChanges(whole, more); err != nil {
+		return err
+	}
+	for _, scheme := range []string{"gs", "s3"} {
+		if err := b.first(scheme, first); err != nil {
+			return err
+		}
+		if err := b.memory(scheme, small, large); err != nil {
+			return err
+		}
+	}
+	return b.history(small)
+}
+
+// changes measures what is done to a stream of 1000 debs and 1000 rpms.
+func (b *bench) changes(scheme, whole, more string) error {
+	s, err := newStore(scheme, b.trip)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	add := func(dir string) (result, counts, error) {
+		s.take()
+		r, err := publish(b.ctx, "-bucket", s.address(), "-dir", dir)
+		return r, s.take(), err
+	}
+	if _, _, err := add(whole); err != nil {
+		return err
+	}
+	fmt.Printf("\n%s, a stream of 1000 debs and 1000 rpms for 4 architectures\n", scheme)
+	r, c, err := add(whole)
+	if err != nil {
+		return err
+	}
+	b.goal(c.reads <= 3 && c.writes+c.lists+c.deletes == 0, "no change: %d reads, %d writes, %d listings (at most 3, 0, 0); waited %s", c.reads, c.writes, c.lists, ms(r.Waiting))
+	if r, c, err = add(more); err != nil {
+		return err
+	}
+	b.goal(c.all() <= 20, "one more deb: %d requests, %d of them writes of %s (at most 20)", c.all(), c.writes, size(c.sent))
+	b.goal(r.Waiting <= 600*time.Millisecond, "one more deb: waited %s (at most 600 ms); planned and executed in %s", ms(r.Waiting), ms(r.Publish))
+	s.take()
+	if r, err = publish(b.ctx, "-bucket", s.address(), "-to", "1"); err != nil {
+		return err
+	}
+	c = s.take()
+	b.goal(c.writes <= 16 && c.lists == 0, "rollback of that: %d writes of %s (at most 16), %d reads; waited %s", c.writes, size(c.sent), c.reads, ms(r.Waiting))
+	return nil
+}
+
+// aptlyChanges has aptly do what changes does.
+func (b *bench) aptlyChanges(whole, more string) error {
+	fmt.Printf("\naptly, s3, the 1000 debs\n")
+	if _, err := exec.LookPath("aptly"); err != nil {
+		b.note("not installed: apt-get install aptly")
+		return nil
+	}
+	s, err := newStore("s3", b.trip)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	dir, err := os.MkdirTemp("", "aptly-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	a, err := newAptly(b.ctx, dir, s)
+	if err != nil {
+		return err
+	}
+	if err := a.add(whole); err != nil {
+		return err
+	}
+	took, err := a.run("publish", "repo", "-skip-signing", "bench", "s3:bench:")
+	if err != nil {
+		return err
+	}
+	b.note("first publication: %d requests, %s", s.take().all(), ms(took))
+	if took, err = a.run("publish", "update", "-skip-signing", "bench", "s3:bench:"); err != nil {
+		return err
+	}
+	c := s.take()
+	b.note("no change: %d requests, %d of them writes of %s, %s", c.all(), c.writes, size(c.sent), ms(took))
+	if err := a.add(more); err != nil {
+		return err
+	}
+	if took, err = a.run("publish", "update", "-skip-signing", "bench", "s3:bench:"); err != nil {
+		return err
+	}
+	c = s.take()
+	b.note("one more deb: %d requests, %d of them writes of %s, %s", c.all(), c.writes, size(c.sent), ms(took))
+	return nil
+}
+
+// firstPackages gives the first publication of first about 1000 objects: 8 for each, and 29 that any has.
+const firstPackages = 121
+
+// first measures a first publication against rclone, which copies the same objects.
+func (b *bench) first(scheme, packages string) error {
+	fmt.Printf("\n%s, a first publication\n", scheme)
+	dir, err := os.MkdirTemp("", "first-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if _, err := publish(b.ctx, "-bucket", dir, "-dir", packages, "-n", fmt.Sprint(firstPackages)); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(filepath.Join(dir, ".bucket")); err != nil {
+		return err
+	}
+	var ours, whole, theirs []time.Duration
+	var peak, theirPeak int64
+	var c, theirC counts
+	_, lacking := exec.LookPath("rclone")
+	for range b.runs {
+		s, err := newStore(scheme, b.trip)
+		if err != nil {
+			return err
+		}
+		r, err := publish(b.ctx, "-bucket", s.address(), "-dir", packages, "-n", fmt.Sprint(firstPackages))
+		c = s.take()
+		s.Close()
+		if err != nil {
+			return err
+		}
+		ours, whole, peak = append(ours, r.Publish), append(whole, r.Whole), max(peak, r.Peak)
+		if lacking != nil {
+			continue
+		}
+		if s, err = newStore(scheme, b.trip); err != nil {
+			return err
+		}
+		took, p, err := rclone(b.ctx, dir, s)
+		theirC = s.take()
+		s.Close()
+		if err != nil {
+			return err
+		}
+		theirs, theirPeak = append(theirs, took), max(theirPeak, p)
+	}
+	b.note("%d objects, %d requests, %s; planned and executed in %s, the whole process in %s", c.writes, c.all(), size(c.sent), ms(median(ours)), ms(median(whole)))
+	b.goal(peak <= 64<<20, "at most %s of memory (64 MiB)", size(peak))
+	if lacking != nil {
+		b.note("rclone is not installed: apt-get install rclone")
+		return nil
+	}
+	b.note("rclone --transfers 64: %d requests, %s, at most %s of memory", theirC.all(), ms(median(theirs)), size(theirPeak))
+	ratio := median(theirs).Seconds() / median(ours).Seconds()
+	line := fmt.Sprintf("%.1f times as fast as rclone; with the reading of the packages and the start of the process %.1f times",
+		ratio, median(theirs).Seconds()/median(whole).Seconds())
+	if scheme == "gs" {
+		b.goal(ratio >= 3.5, "%s (3.5)", line)
+	} else { // where the fake takes most of the time of both
+		b.note("%s", line)
+	}
+	return nil
+}
+
+// memory compares publications of small packages and of large ones.
+func (b *bench) memory(scheme, small, large string) error {
+	var peaks [2]int64
+	for i, dir := range []string{small, large} {
+		s, err := newStore(scheme, 0)
+		if err != nil {
+			return err
+		}
+		r, err := publish(b.ctx, "-bucket", s.address(), "-dir", dir, "-n", "2", "-architectures", "1")
+		s.Close()
+		if err != nil {
+			return err
+		}
+		peaks[i] = r.Peak
+	}
+	b.goal(peaks[1] <= 64<<20, "4 packages of 96 MiB take %s of memory (64 MiB), 4 of 1 MiB take %s", size(peaks[1]), size(peaks[0]))
+	return nil
+}
+
+// history compares a publication on top of few others with one on top of many.
+func (b *bench) history(small string) error {
+	fmt.Printf("\na long history\n")
+	dir, err := os.MkdirTemp("", "history-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	base := []string{"-bucket", dir, "-n", "2", "-architectures", "1"}
+	if _, err := publish(b.ctx, append(base, "-dir", small)...); err != nil {
+		return err
+	}
+	few, err := publish(b.ctx, append(base, "-resign", "1")...)
+	if err != nil {
+		return err
+	}
+	const serials = 250 // each is dated a second later, and the first minutes ago
+	if _, err := publish(b.ctx, append(base, "-resign", fmt.Sprint(serials))...); err != nil {
+		return err
+	}
+	many, err := publish(b.ctx, append(base, "-resign", "1")...)
+	if err != nil {
+		return err
+	}
+	b.goal(many.Peak <= few.Peak+8<<20, "publication %d takes %s of memory, publication 2 took %s", serials+3, size(many.Peak), size(few.Peak))
+	return nil
+}
+
+func median(d []time.Duration) time.Duration {
+	d = slices.Sorted(slices.Values(d))
+	return d[len(d)/2]
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
+
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"sigs.k8s.io/pkgs/repo/bucket/buckettest"
+)
+
+// store is an object store at a distance that counts what is asked of it.
+type store struct {
+	*buckettest.Store
+	far *distant
+
+	mu   sync.Mutex
+	seen counts // guarded by mu
+}
+
+// counts are requests by kind, and bytes of objects sent to the store.
+type counts struct {
+	reads, writes, lists, deletes int
+	sent                          int64
+}
+
+func (c counts) all() int { return c.reads + c.writes + c.lists + c.deletes }
+
+// newStore starts a fake of "gs" or "s3", a round trip away.
+func newStore(scheme string, trip time.Duration) (*store, error) {
+	s := &store{}
+	start := buckettest.GCS
+	if scheme == "s3" {
+		start = buckettest.LenientS3 // the peers do not send what ours does
+	}
+	var err error
+	if s.Store, err = start(s.count); err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(s.URL)
+	if err == nil {
+		s.far, err = newDistant(u.Host, trip)
+	}
+	return s, err
+}
+
+func (s *store) Close() {
+	s.far.Close()
+	s.Store.Close()
+}
+
+// address is the bucket's, as seen from the distance.
+func (s *store) address() string { return s.AddressAt(s.far.url(), "") }
+
+// count is a front that counts.
+func (s *store) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := &countingBody{ReadCloser: r.Body}
+		r.Body = body
+		r.Host = strings.TrimPrefix(s.URL, "http://") // the fake of Google's knows itself by its name
+		next.ServeHTTP(w, r)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		query := r.URL.Query()
+		listing := query.Has("list-type") || query.Has("delimiter") || query.Has("prefix") || strings.HasSuffix(r.URL.Path, "/o") && r.Method == http.MethodGet
+		switch {
+		case r.Method == http.MethodPut || r.Method == http.MethodPost:
+			s.seen.writes++
+			s.seen.sent += body.n
+		case r.Method == http.MethodDelete:
+			s.seen.deletes++
+		case listing:
+			s.seen.lists++
+		default:
+			s.seen.reads++
+		}
+	})
+}
+
+// take returns the counts since the last call.
+func (s *store) take() counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.seen
+	s.seen = counts{}
+	return c
+}
+
+type countingBody struct {
+	io.ReadCloser
+	n int64
+}
+
+func (b *countingBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.n += int64(n)
+	return n, err
+}
