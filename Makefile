@@ -103,6 +103,12 @@ bench-index: build ## measure pkgs index against apt-ftparchive, createrepo_c, r
 	cd testdata/bench && GOWORK=off go build -o $(CURDIR)/bin/bench-index ./index
 	bin/bench-index -pkgs bin/pkgs -dir out/bench-index $(BENCH)
 
+.PHONY: bench-publish
+bench-publish: ## measure publishing beside aptly and rclone, against stores 30 ms away; some minutes
+	mkdir -p out/bench
+	cd testdata/bench && GOWORK=off go build -tags grpcnotrace -o $(CURDIR)/out/bench/publish ./publish
+	cd testdata/bench/publish && $(CURDIR)/out/bench/publish -runs $(RUNS)
+
 .PHONY: clean
 clean: ## remove bin and out; .cache, which has the tests' Debian systems, stays
 	rm -rf bin out

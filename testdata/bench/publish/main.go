@@ -2,11 +2,13 @@
 // a round trip of 30 ms away, and beside each figure what a peer takes for the same work in the same run. Where a thing is
 // measured several times, the median is told.
 //
-//	go run . [-runs N] [-trip 30ms] [-cache DIR]
+//	make bench-publish RUNS=5
+//
+// It runs in its own folder, and keeps the packages that it makes for the next time.
 //
 // The stores are fsouza/fake-gcs-server and johannesboyne/gofakes3; every publication runs in a process of its own, whose
 // memory is what the system says that it had at most. The peers are Debian's aptly and rclone; one that is not installed is
-// left out, and the output says so. It fails when a figure that does not depend on the machine misses its goal.
+// left out, and the output says so. It fails when a figure misses its goal.
 package main
 
 import (
