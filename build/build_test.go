@@ -189,8 +189,11 @@ func TestReproducible(t *testing.T) {
 	}
 	second = append(second[2:], second[:2]...)
 	for i := range first {
-		if first[i].SHA256 != second[i].SHA256 {
-			t.Errorf("%s differs", filepath.Base(first[i].Path))
+		a, b := first[i], second[i]
+		for _, files := range [][2]string{{a.Path, b.Path}, {a.SBOM, b.SBOM}, {a.Provenance, b.Provenance}} {
+			if hexSHA256(t, files[0]) != hexSHA256(t, files[1]) {
+				t.Errorf("%s differs", filepath.Base(files[0]))
+			}
 		}
 	}
 }

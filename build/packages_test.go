@@ -1,7 +1,9 @@
 package build
 
 import (
+	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -176,6 +178,22 @@ func TestRpmHeader(t *testing.T) {
 	}
 	if config := run(t, "rpm", "rpm", "-qpc", "--nosignature", find(t, "kubelet", Rpm)); config != "/etc/sysconfig/kubelet\n" {
 		t.Errorf("the configuration is %q", config)
+	}
+}
+
+// dpkg-shlibdeps finds the same dependency on the C library for a dynamically linked binary.
+func TestShlibdeps(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"debian/control": "Source: x\n\nPackage: x\nArchitecture: any\n", "program": string(dynamic(t))} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := run(t, "dpkg-dev", "sh", "-c", `cd "$1" && dpkg-shlibdeps -O -eprogram`, "sh", dir)
+	_, want, found := strings.Cut(run(t, "dpkg", "dpkg-deb", "-f", find(t, "kubelet", Deb), "Depends"), "util-linux, ")
+	if want = strings.TrimSpace(want); !found || !strings.Contains(got, "shlibs:Depends="+want+"\n") {
+		t.Errorf("dpkg-shlibdeps says %q, the package %q", got, want)
 	}
 }
 

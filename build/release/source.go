@@ -36,6 +36,8 @@ type Config struct {
 	// Client makes the HTTP requests. Nil stands for one with time limits for connecting and answering that does not
 	// follow a redirection from https to http. Either way a body that stops arriving is given up after a minute.
 	Client *http.Client
+	// UserAgent is who asks. Empty stands for the name of this program.
+	UserAgent string
 	// Backoff is how long to wait before a failed request is made again, doubled for each of the up to four attempts;
 	// 0 stands for a second.
 	Backoff time.Duration

@@ -401,6 +401,42 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+func TestRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		after, date string
+		want        time.Duration
+	}{
+		{"", "", 0}, {"30", "", 30 * time.Second}, {"-1", "", 0}, {"99999999999", "", 0}, {"soon", "", 0},
+		{"Wed, 10 Sep 2025 11:12:43 GMT", "Wed, 10 Sep 2025 11:12:13 GMT", 30 * time.Second},
+		{"Wed, 10 Sep 2025 11:12:43 GMT", "", 0},
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {c.after}, "Date": {c.date}}); got != c.want {
+			t.Errorf("%q at %q: got %v, want %v", c.after, c.date, got, c.want)
+		}
+	}
+}
+
+// Every request says who makes it.
+func TestUserAgent(t *testing.T) {
+	for given, want := range map[string]string{"": "pkgs (+https://sigs.k8s.io/pkgs)", "pkgs/v1 (+https://sigs.k8s.io/pkgs)": "pkgs/v1 (+https://sigs.k8s.io/pkgs)"} {
+		files := http.FileServer(http.Dir(folderWith(t, map[string]string{"v1.34.1/f": "a", "v1.34.1/f.sha256": hex256("a")})))
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if got := r.Header.Values("User-Agent"); len(got) != 1 || got[0] != want {
+				t.Errorf("%s %s is from %q", r.Method, r.URL, got)
+			}
+			files.ServeHTTP(w, r)
+		}))
+		defer server.Close()
+		s, err := Open(t.Context(), Config{Name: "n", URL: server.URL, Cache: t.TempDir(), UserAgent: given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Fetch(t.Context(), version(t, "v1.34.1"), "f"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // When ctx ends in the middle of a download, nothing is left of it.
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

@@ -20,6 +20,7 @@ const stall = time.Minute
 // web is a web server with releases.
 type web struct {
 	base     string
+	agent    string
 	client   *http.Client
 	patience patience
 }
@@ -32,7 +33,10 @@ func openWeb(c Config) (*web, error) {
 	if u.User != nil {
 		return nil, fmt.Errorf("the URL of %s holds a user name: releases are public, leave it out", u.Redacted())
 	}
-	w := &web{base: strings.TrimRight(c.URL, "/"), client: c.Client, patience: newPatience(c)}
+	w := &web{base: strings.TrimRight(c.URL, "/"), agent: c.UserAgent, client: c.Client, patience: newPatience(c)}
+	if w.agent == "" {
+		w.agent = "pkgs (+https://sigs.k8s.io/pkgs)"
+	}
 	if w.client == nil {
 		w.client = newClient()
 	}
@@ -170,7 +174,7 @@ func (w *web) request(ctx context.Context, method, name string, resume *answer) 
 	}
 	// What is hashed must be the file, not what a server makes of it on the way.
 	request.Header.Set("Accept-Encoding", "identity")
-	request.Header.Set("User-Agent", "pkgs (+https://sigs.k8s.io/pkgs)")
+	request.Header.Set("User-Agent", w.agent)
 	want := http.StatusOK
 	if resume != nil {
 		want = http.StatusPartialContent
@@ -192,9 +196,7 @@ func (w *web) request(ctx context.Context, method, name string, resume *answer) 
 	if response.StatusCode != want {
 		a.Close()
 		status := &statusError{url: w.url(name), code: response.StatusCode}
-		if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 16); err == nil {
-			status.wait = time.Duration(seconds) * time.Second
-		}
+		status.wait = retryAfter(response.Header)
 		return nil, status
 	}
 	if e := response.Header.Get("Content-Encoding"); e != "" && e != "identity" {
@@ -216,6 +218,20 @@ func (w *web) request(ctx context.Context, method, name string, resume *answer) 
 	}
 	a.found, a.start, a.validator = resume.found, resume.start, resume.validator
 	return a, nil
+}
+
+// retryAfter is how long a server asks to wait: so many seconds, or until a date, by its own clock (RFC 9110, 10.2.3).
+func retryAfter(h http.Header) time.Duration {
+	text := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(text, 10, 16); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	until, err := http.ParseTime(text)
+	now, errNow := http.ParseTime(h.Get("Date"))
+	if err != nil || errNow != nil {
+		return 0
+	}
+	return until.Sub(now)
 }
 
 // download is the body of a file, which goes on where it was when the connection breaks.

@@ -68,7 +68,8 @@ func (p *program) openSources(ctx context.Context, cfg *config, progress func(re
 	for name, s := range cfg.Sources {
 		c := release.Config{
 			Name: name, URL: cfg.address(s.URL), Layout: release.Layout{Releases: s.Releases, Nightlies: s.Nightlies, Shared: s.Shared},
-			Cache: filepath.Join(cache, "inputs"), Log: p.log, Progress: progress, Backoff: p.backoff,
+			Cache: filepath.Join(cache, "inputs"), UserAgent: "pkgs/" + version + " (+https://sigs.k8s.io/pkgs)",
+			Log: p.log, Progress: progress, Backoff: p.backoff,
 		}
 		if s.Signatures != nil {
 			if c.Signatures, err = s.Signatures.verifier(cfg); err != nil {
