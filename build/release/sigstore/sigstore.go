@@ -107,7 +107,8 @@ type Verifier struct {
 }
 
 // NewVerifier reads a trusted root.
-func NewVerifier(trustedRoot []byte, p Policy) (*Verifier, error) {
+func NewVerifier(trustedRoot []byte, p Policy) (_ *Verifier, err error) {
+	defer recovered(&err)
 	if (p.Identity == "") == (p.IdentityPattern == "") {
 		return nil, errors.New("expected either an identity or a pattern for identities")
 	}
@@ -122,7 +123,6 @@ func NewVerifier(trustedRoot []byte, p Policy) (*Verifier, error) {
 		pattern = "^(?:" + p.IdentityPattern + ")$"
 	}
 	v := &Verifier{policy: p}
-	var err error
 	if v.identity, err = verify.NewShortCertificateIdentity(p.Issuer, "", p.Identity, pattern); err != nil {
 		return nil, err
 	}
@@ -279,6 +279,6 @@ func plain(err error) error {
 // recovered turns a panic into an error: what is parsed comes from elsewhere, by parsers that were not made for enemies.
 func recovered(err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("damaged signature: %v", p)
+		*err = fmt.Errorf("damaged: %v", p)
 	}
 }

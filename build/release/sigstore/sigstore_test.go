@@ -300,3 +300,17 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+func FuzzTrustedRoot(f *testing.F) {
+	s := releasetest.NewSigstore(f)
+	f.Add(s.TrustedRoot())
+	sig := s.Sign(file, signed)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		v, err := sigstore.NewVerifier(data, policy)
+		if err != nil {
+			return
+		}
+		v.Bundle(sig.Bundle, digest)
+		v.Detached(sig.Sig, sig.Cert, digest)
+	})
+}
