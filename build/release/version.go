@@ -30,6 +30,15 @@ const (
 	Nightly    Channel = "nightly"
 )
 
+// UnmarshalText reads stable, prerelease or nightly.
+func (c *Channel) UnmarshalText(text []byte) error {
+	if s := Channel(text); s != Stable && s != Prerelease && s != Nightly {
+		return fmt.Errorf("unknown channel %q: expected stable, prerelease or nightly", text)
+	}
+	*c = Channel(text)
+	return nil
+}
+
 // Nine digits fit into 32 bits, and no number begins with a zero: then every version is written in one way only.
 const number = `(0|[1-9][0-9]{0,8})`
 

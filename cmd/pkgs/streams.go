@@ -24,6 +24,9 @@ type streamConfig struct {
 	Name string `yaml:"name"`
 	// Versions are those that the stream takes; for a {minor} it has to say at which minor they begin.
 	Versions build.Range `yaml:"versions"`
+	// Channels are those of its versions; without them the stream's name says which. CRI-O's prereleases of a minor have the
+	// builds of its branch among them: [prerelease, nightly].
+	Channels []release.Channel `yaml:"channels"`
 	// State is active or frozen. A frozen stream is signed again and again, and never changed.
 	State string `yaml:"state"`
 	// Keep is how many of the newest versions of each package stay in the index; 0 is all. Stable streams keep all.
@@ -113,6 +116,9 @@ func (c *config) checkStream(s *streamConfig) error {
 	}
 	if s.State = cmp.Or(s.State, stateActive); s.State != stateActive && s.State != stateFrozen {
 		return fmt.Errorf("state: %q is neither active nor frozen", s.State)
+	}
+	if s.channel() == release.Stable && slices.ContainsFunc(s.Channels, func(c release.Channel) bool { return c != release.Stable }) {
+		return errors.New("channels: a stream that is called stable holds stable versions alone")
 	}
 	if s.Keep < 0 || s.Keep > 0 && s.channel() == release.Stable {
 		return fmt.Errorf("keep: %d: a stable stream keeps all versions, and others a number from 1 on or, with 0, all", s.Keep)
@@ -310,6 +316,14 @@ func (s *streamConfig) channel() release.Channel {
 	return release.Stable
 }
 
+func join[T ~string](words []T, between string) string {
+	var all []string
+	for _, w := range words {
+		all = append(all, string(w))
+	}
+	return strings.Join(all, between)
+}
+
 // admits tells why a version does not belong to the stream, or nil.
 func (s *streamConfig) admits(v release.Version) error {
 	if m := s.minor(); m != "" && v.Minor() != m {
@@ -317,8 +331,15 @@ func (s *streamConfig) admits(v release.Version) error {
 	}
 	have, want := v.Channel(), s.channel()
 	// A stream of prereleases without a minor of its own, such as addons:/cri-o:/prerelease:/main, takes nightly builds.
-	if have != want && !(want == release.Prerelease && have == release.Nightly && s.minor() == "") {
-		return usagef("%s is a %s version, and stream %s holds %s versions", v, have, s.Name, want)
+	held := []release.Channel{want}
+	switch {
+	case len(s.Channels) > 0:
+		held = s.Channels
+	case want == release.Prerelease && s.minor() == "":
+		held = append(held, release.Nightly)
+	}
+	if !slices.Contains(held, have) {
+		return usagef("%s is a %s version, and stream %s holds %s versions", v, have, s.Name, join(held, " and "))
 	}
 	first, err := release.ParseVersion("v" + v.Minor() + ".0")
 	if err != nil {
