@@ -3,6 +3,7 @@ package repo
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,23 +15,17 @@ import (
 
 // assemble completes a plan that makes contents the content of the stream.
 func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, contents Contents, files *Files, resign bool, now time.Time) error {
-	if p.Signer == nil {
-		return fmt.Errorf("stream %s: there is something to publish, and no signing key to sign its index with", stream.Name)
-	}
 	old := plan.base
-	at := now.Add(-backdate).Truncate(time.Second)
-	if !at.After(old.Head.Time) {
-		at = old.Head.Time.Add(time.Second)
+	signer, at, err := p.signing(plan, now)
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", stream.Name, err)
 	}
-	if at.After(now) {
-		return fmt.Errorf("stream %s: was last published at %s, which is in the future: check this machine's clock", stream.Name, old.Head.Time.Format(time.RFC3339))
-	}
-	with := edition{signer: p.Signer, keyring: p.Keyring, at: at, validUntil: at.Add(p.Validity)}
+	with := edition{signer: signer, keyring: p.Keyring, at: at, validUntil: at.Add(p.Validity)}
 
 	s := &snapshot{content: map[string]bucket.Content{}}
 	s.manifest = Manifest{Stream: stream.Name, Serial: old.Head.Serial + 1, Time: at, Previous: old.Head.Manifest, Withdrawn: plan.withdrawn}
 	s.manifest.Record = Record{By: p.By, Reason: plan.Reason, Config: p.ConfigDigest, Added: plan.Added, Removed: plan.Removed}
-	for _, key := range p.Signer.Keyring().Keys() {
+	for _, key := range signer.Keyring().Keys() {
 		s.manifest.Record.Keys = append(s.manifest.Record.Keys, key.Fingerprint)
 	}
 	for _, deb := range contents.Debs {
@@ -51,6 +46,7 @@ func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, co
 	}
 	// The pointers that change come last, so that the last of all tells whether a publication was finished.
 	carried := len(s.manifest.Pointers)
+	plan.fresh, plan.contents = fresh, contents
 	for _, half := range fresh {
 		index := s.debIndex
 		if half == "rpm" {
@@ -81,6 +77,29 @@ func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, co
 		return err
 	}
 	return plan.list(s, files, text(manifest), text(head))
+}
+
+// signing tells who signs a plan's index, and with what date.
+func (p *Publisher) signing(plan *Plan, now time.Time) (signer signsIndexes, at time.Time, err error) {
+	before := plan.base.Head.Time
+	if at = now.Add(-backdate).Truncate(time.Second); !at.After(before) {
+		at = before.Add(time.Second)
+	}
+	g, signed := plan.signer.(*given)
+	if signed {
+		at = g.index.Time
+	}
+	switch {
+	case signed && (at.After(now) || !at.After(before)):
+		return nil, at, fmt.Errorf("the index that was signed is dated %s, which is not between the last publication and now: check this machine's clock", at.Format(time.RFC3339))
+	case at.After(now):
+		return nil, at, fmt.Errorf("was last published at %s, which is in the future: check this machine's clock", before.Format(time.RFC3339))
+	case plan.signer != nil:
+		return plan.signer, at, nil
+	case p.Signer == nil:
+		return nil, at, errors.New("there is something to publish, and no signing key to sign its index with")
+	}
+	return p.Signer, at, nil
 }
 
 // attest lists the attestations of the snapshot's packages: those that the bucket has, or else those that come with a new

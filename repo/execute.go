@@ -53,6 +53,9 @@ func (e *ImmutableError) Error() string {
 // planned, or was overtaken by a newer publication after the commit. After an error, executing a newly made plan goes on
 // from where this one stopped.
 func (p *Publisher) Execute(ctx context.Context, plan *Plan) error {
+	if _, unsigned := plan.signer.(*draft); unsigned {
+		return errors.New("this plan is not signed yet: have its request signed first")
+	}
 	run := &execution{Publisher: p, plan: plan, content: map[string]bucket.Content{}, seen: plan.seen}
 	run.progress = Progress{Stream: plan.Stream, TotalObjects: len(plan.Writes), TotalBytes: plan.Bytes()}
 	for _, w := range plan.Writes {

@@ -31,10 +31,9 @@ type KeyPolicy struct {
 //     and never what it announces itself in.
 //
 // It also refuses to take a key out of the keyring of a stream, because packages keep their signatures for good.
-func (p *Publisher) keyGate(state *State, now time.Time) error {
+func (p *Publisher) keyGate(signers *keys.Keyring, state *State, now time.Time) error {
 	var problems []string
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	signers := p.Signer.Keyring()
 	for _, e := range signers.Entities() {
 		for _, v := range signers.Find(e.PrimaryKey.KeyId) {
 			if v.Fingerprint != v.Key.Fingerprint {

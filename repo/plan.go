@@ -44,6 +44,11 @@ type Plan struct {
 	hold []string
 	// have are the immutable objects that are known to be in the bucket.
 	have map[string]Object
+	// signer signs the index, if it is not the publisher's. fresh are the halves whose index is made anew, and contents what
+	// they list.
+	signer   signsIndexes
+	fresh    []string
+	contents Contents
 	// withdrawn is the new manifest's list.
 	withdrawn []Withdrawn
 	// lost are the objects to put back.

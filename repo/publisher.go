@@ -61,13 +61,16 @@ type Publisher struct{ Config }
 
 // NewPublisher returns a Publisher with the defaults of cfg filled in.
 func NewPublisher(cfg Config) *Publisher {
-	cfg.Validity = cmp.Or(cfg.Validity, 30*24*time.Hour)
+	cfg.Validity = cmp.Or(cfg.Validity, defaultValidity)
 	cfg.Parallel = cmp.Or(cfg.Parallel, 64)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Publisher{cfg}
 }
+
+// defaultValidity is how long clients may use an index that nobody makes anew.
+const defaultValidity = 30 * 24 * time.Hour
 
 // backdate is how far in the past an index is dated and signed. apt refuses a Date, and gpgv a signature, that the
 // client's clock holds to be in the future, and clients' clocks are often some minutes behind.
@@ -100,6 +103,8 @@ type Change struct {
 	Reason string
 	// Base is the state of the stream that the change was decided upon, if it was looked at; otherwise the stream is read.
 	Base *State
+
+	signer signsIndexes // instead of the publisher's, if it is not nil
 }
 
 // Plan plans to change a stream. The plan also holds what an earlier publication left unfinished, even when the change
@@ -171,8 +176,12 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 			return nil, err
 		}
 	}
-	if p.Signer != nil {
-		if err := p.keyGate(state, now); err != nil {
+	signer := change.signer
+	if signer == nil && p.Signer != nil {
+		signer = p.Signer
+	}
+	if signer != nil {
+		if err := p.keyGate(signer.Keyring(), state, now); err != nil {
 			return nil, err
 		}
 	}
@@ -184,6 +193,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	if err := p.adopt(ctx, plan, change.Adopt, all); err != nil {
 		return nil, err
 	}
+	plan.signer = change.signer
 	return plan, p.assemble(ctx, plan, &stream, after, files, change.Resign, now)
 }
 
@@ -320,16 +330,7 @@ func (p *Publisher) checkRpmSignatures(stream layout.Stream, files *Files, added
 }
 
 func checkRpmSignature(file string, trusted *keys.Keyring, now time.Time) error {
-	r, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	info, err := r.Stat()
-	if err != nil {
-		return err
-	}
-	signature, err := yum.ReadSignature(r, info.Size(), path.Base(file))
+	signature, err := signatureOf(file)
 	if err != nil {
 		return err
 	}
@@ -338,4 +339,18 @@ func checkRpmSignature(file string, trusted *keys.Keyring, now time.Time) error 
 	}
 	_, err = sign.VerifyBinary(signature.Header, signature.Packet, trusted, now)
 	return err
+}
+
+// signatureOf reads the header of an rpm and the signature over it.
+func signatureOf(file string) (*yum.Signature, error) {
+	r, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	info, err := r.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return yum.ReadSignature(r, info.Size(), path.Base(file))
 }

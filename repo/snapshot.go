@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
 	"sigs.k8s.io/pkgs/repo/yum"
-	"sigs.k8s.io/pkgs/sign"
 )
 
 // snapshot is one publication being put together: its manifest and the bytes of what is in it.
@@ -68,7 +67,7 @@ func (s *snapshot) pointCopy(name, of string, c bucket.Content) {
 
 // edition is what the index of a publication says and is signed with besides its contents.
 type edition struct {
-	signer         *sign.Signer
+	signer         signsIndexes
 	keyring        *keys.Keyring // what users are given to trust; the signer's keys are among them
 	at, validUntil time.Time     // at is the date of the index and of its signatures
 }

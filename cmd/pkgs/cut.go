@@ -20,21 +20,31 @@ import (
 )
 
 func newCut(p *program) *cobra.Command {
-	var stream string
+	var stream, unsigned string
 	var backfill, confirm bool
 	cmd := &cobra.Command{
 		Use:   "cut VERSION",
 		Short: "Build the packages of a version and publish them to its stream",
 		Long: `Cut takes a release, builds every package of the stream for every architecture as deb and rpm, indexes
 and signs them together with what the stream has already, and prints the plan. With --confirm it then publishes,
-and reads back what it published as apt and dnf would.`,
+and reads back what it published as apt and dnf would.
+
+With --unsigned it needs no signing key: it stops at a request for the signatures on the new rpms, and when those are
+there, run again, at one for the signature on the index. pkgs sign signs them on another machine, and pkgs publish goes on.`,
 		Example: `  pkgs cut v1.35.1                  # see what would happen
-  pkgs cut v1.35.1 --confirm        # do it`,
+  pkgs cut v1.35.1 --confirm        # do it
+  pkgs cut v1.35.1 --unsigned out   # have it signed on another machine`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
 			cfg, version, target, err := p.target(given[0], stream)
 			if err != nil {
 				return err
+			}
+			if unsigned != "" {
+				if confirm {
+					return usagef("--unsigned publishes nothing that --confirm could confirm: pkgs publish %s --confirm does, when it is signed", unsigned)
+				}
+				return p.cutUnsigned(cmd.Context(), cfg, version, target, unsigned, backfill)
 			}
 			work, err := os.MkdirTemp("", "pkgs-cut-")
 			if err != nil {
@@ -46,6 +56,7 @@ and reads back what it published as apt and dnf would.`,
 	}
 	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream, when more than one takes the version")
 	addBackfill(cmd, &backfill)
+	addUnsigned(cmd, &unsigned)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plan says")
 	return cmd
 }
@@ -147,7 +158,9 @@ func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, 
 	}
 	c.Compressor = &payload.Compressor{Encoder: encoder, Cache: cache + "/blocks"}
 	if signing != nil {
-		c.HeaderSigner = signing.signer
+		if c.HeaderSigner = signing.signer; signing.signed != nil {
+			c.HeaderSigner = signing.signed
+		}
 		c.SignedNotBefore, c.SigningKey = signing.created(), signing.fingerprint()
 	}
 	if c.SourceDate, err = sourceDate(p.getenv("SOURCE_DATE_EPOCH")); err != nil {
@@ -185,10 +198,7 @@ func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys
 		}
 	}
 	show := p.progress("publish")
-	publisher := repo.NewPublisher(repo.Config{
-		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Keys: cfg.Signing.keyPolicy(), Validity: cfg.validity, Now: p.now, Log: p.log,
-		By: p.publisher(), ConfigDigest: cfg.digest, Progress: show.publishing,
-	})
+	publisher := p.newPublisher(cfg, signing, b, show.publishing)
 	plan, err := publisher.Plan(ctx, cfg.repoStream(s), change)
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ those that only TO has, a - before those that only FROM has.`,
 
 func newRollback(p *program) *cobra.Command {
 	var to int64
-	var reason string
+	var reason, unsigned string
 	var confirm bool
 	cmd := &cobra.Command{
 		Use:   "rollback STREAM --to SERIAL --reason TEXT",
@@ -105,17 +105,18 @@ index of an earlier one named. Nothing is deleted: what leaves the index stays i
 			if to < 1 || reason == "" {
 				return usagef("--to and --reason are needed: pkgs history %s lists the serials", given[0])
 			}
-			return p.change(cmd.Context(), given[0], repo.Change{To: to, Reason: fmt.Sprintf("rollback to %d: %s", to, reason)}, confirm)
+			return p.changeOrAsk(cmd.Context(), given[0], repo.Change{To: to, Reason: fmt.Sprintf("rollback to %d: %s", to, reason)}, unsigned, confirm)
 		},
 	}
 	cmd.Flags().Int64Var(&to, "to", 0, "`serial` of the publication to go back to")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the history")
+	addUnsigned(cmd, &unsigned)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plan says")
 	return cmd
 }
 
 func newYank(p *program) *cobra.Command {
-	var reason string
+	var reason, unsigned string
 	var confirm bool
 	cmd := &cobra.Command{
 		Use:   "yank STREAM PACKAGE... --reason TEXT",
@@ -141,10 +142,11 @@ version such as kubelet=1.35.2-1.1, which stands for its files in both formats a
 			if err != nil {
 				return usageError{err}
 			}
-			return p.change(cmd.Context(), given[0], repo.Change{Yank: names, Reason: "yank: " + reason, Base: state}, confirm)
+			return p.changeOrAsk(cmd.Context(), given[0], repo.Change{Yank: names, Reason: "yank: " + reason, Base: state}, unsigned, confirm)
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for the history")
+	addUnsigned(cmd, &unsigned)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plan says")
 	return cmd
 }
@@ -164,6 +166,11 @@ func (p *program) openStream(name string) (*config, bucket.Bucket, error) {
 
 // change plans a change of a stream that needs no files, prints the plan and, if confirmed, carries it out.
 func (p *program) change(ctx context.Context, name string, change repo.Change, confirm bool) error {
+	return p.changeOrAsk(ctx, name, change, "", confirm)
+}
+
+// changeOrAsk is change, or writes a request to have it signed elsewhere to the directory unsigned, if that is not empty.
+func (p *program) changeOrAsk(ctx context.Context, name string, change repo.Change, unsigned string, confirm bool) error {
 	cfg, b, err := p.openStream(name)
 	if err != nil {
 		return err
@@ -175,6 +182,12 @@ func (p *program) change(ctx context.Context, name string, change repo.Change, c
 	signing, err := p.openSigning(cfg)
 	if err != nil {
 		return err
+	}
+	if unsigned != "" {
+		if confirm {
+			return usagef("--unsigned publishes nothing that --confirm could confirm: pkgs publish %s --confirm does, when it is signed", unsigned)
+		}
+		return p.requestIndex(ctx, cfg, signing, b, target, change, unsigned)
 	}
 	return p.publish(ctx, cfg, signing, b, target, change, confirm)
 }

@@ -66,6 +66,7 @@ func run(ctx context.Context, now func() time.Time, args []string, stdout, stder
 func exitCode(err error) int {
 	var usage usageError
 	var race *repo.RaceError
+	var moved *repo.MovedError
 	var damage *verify.DamageError
 	var chain *repo.ChainError
 	var drift *driftError
@@ -76,7 +77,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &damage), errors.As(err, &chain):
 		return exitIntegrity
-	case errors.As(err, &race), errors.As(err, &busy):
+	case errors.As(err, &race), errors.As(err, &busy), errors.As(err, &moved):
 		return exitRace
 	case errors.As(err, &drift) && drift.severity == reconcile.Alarm:
 		return exitIntegrity
@@ -150,7 +151,7 @@ damaged or not what its signature says; 5 somebody else published the stream fir
 		newVerify(p), newHistory(p), newDiff(p),
 		newRollback(p), newYank(p), newResign(p), newPromote(p), newGC(p),
 		newPurge(p), newReconcile(p), newStatus(p),
-		newServe(p), newKeys(p),
+		newServe(p), newKeys(p), newSign(p),
 		newVersion(p), newMan(p),
 	)
 	return root

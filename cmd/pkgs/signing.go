@@ -15,6 +15,7 @@ import (
 
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/keys/store"
+	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/sign"
 )
 
@@ -165,12 +166,16 @@ type signingKeys struct {
 	// signer is nil when the configuration has no signing key. It touches no private key before it signs.
 	signer  *sign.Signer
 	keyring *keys.Keyring
+	// by are the public halves of the keys that sign, here or elsewhere, in their order.
+	by *keys.Keyring
+	// signed has signatures on rpm headers that were made elsewhere, instead of signer.
+	signed *repo.SignedHeaders
 
 	missing error // why there is no signer, where the configuration names a key
 }
 
 // created is when the first signing key was made: nothing can be signed with an earlier date.
-func (s *signingKeys) created() time.Time { return s.keyring.Keys()[0].Created }
+func (s *signingKeys) created() time.Time { return s.by.Keys()[0].Created }
 
 // fingerprint is that of the first signing key, the one that signs rpms.
 func (s *signingKeys) fingerprint() string { return s.keyring.Keys()[0].Fingerprint }
@@ -181,7 +186,7 @@ func (s *signingKeys) open(ctx context.Context) error {
 		return s.missing
 	}
 	if s.signer == nil {
-		return usagef("there is no signing key in the configuration, and this has to sign: name one with signing.key, or have it signed on another machine")
+		return usagef("there is no signing key in the configuration, and this has to sign: name one with signing.key, or have it signed on another machine with --unsigned")
 	}
 	return s.signer.Open(ctx)
 }
@@ -191,7 +196,7 @@ func (s *signingKeys) open(ctx context.Context) error {
 func (p *program) openSigning(cfg *config) (*signingKeys, error) {
 	var s signingKeys
 	var signers []sign.Key
-	var public []*keys.Keyring
+	var by, public []*keys.Keyring
 	signing, published := cfg.Signing.order()
 	for i, k := range append(signing, published...) {
 		half, err := cfg.publicHalf(&k)
@@ -199,7 +204,9 @@ func (p *program) openSigning(cfg *config) (*signingKeys, error) {
 			return nil, err
 		}
 		if k.kind() == "" {
-			public = append(public, half)
+			if public = append(public, half); i < len(signing) {
+				by = append(by, half)
+			}
 			continue
 		}
 		key, err := p.signingKey(cfg, &k, half)
@@ -213,7 +220,7 @@ func (p *program) openSigning(cfg *config) (*signingKeys, error) {
 			return nil, err
 		}
 		if public = append(public, key.Public()); i < len(signing) {
-			signers = append(signers, key)
+			signers, by = append(signers, key), append(by, key.Public())
 		}
 	}
 	if len(signers) > 0 {
@@ -222,6 +229,7 @@ func (p *program) openSigning(cfg *config) (*signingKeys, error) {
 			return nil, err
 		}
 	}
+	s.by = keys.Merge(by...)
 	var err error
 	s.keyring, err = cfg.keyring(public...)
 	return &s, err

@@ -94,17 +94,24 @@ func newPublish(p *program) *cobra.Command {
 		Use:   "publish DIR --stream NAME",
 		Short: "Publish a directory of packages to a stream",
 		Long: `Publish reads every package file below DIR back, adds them to the index of the stream, and prints the plan.
-With --confirm it publishes, and reads back what it published.`,
+With --confirm it publishes, and reads back what it published.
+
+A directory that was written with --unsigned, and signed with pkgs sign, is published as it was signed; it knows its stream,
+and needs no signing key here.`,
 		Example: `  pkgs publish packages --stream core:/stable:/v1.35
-  pkgs publish packages --stream core:/stable:/v1.35 --confirm`,
+  pkgs publish packages --stream core:/stable:/v1.35 --confirm
+  pkgs publish out --confirm        # after pkgs cut v1.35.1 --unsigned out, and pkgs sign`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
-			if stream == "" {
-				return usagef("--stream is missing: name the stream to publish to")
-			}
 			cfg, err := readConfig(p.configFile)
 			if err != nil {
 				return err
+			}
+			if isRequest(given[0]) {
+				return p.publishSigned(cmd.Context(), cfg, given[0], confirm)
+			}
+			if stream == "" {
+				return usagef("--stream is missing: name the stream to publish to")
 			}
 			return p.publishDir(cmd, cfg, given[0], stream, cfg.address(cfg.Bucket), repo.Change{Backfill: backfill}, confirm)
 		},

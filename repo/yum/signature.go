@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
 )
@@ -59,6 +60,8 @@ func ReadSignature(r io.ReaderAt, size int64, href string) (s *Signature, err er
 // Header says which package a main header belongs to.
 type Header struct {
 	Name, Epoch, Version, Release, Arch string
+	// BuildTime is when the package counts as built, in whole seconds.
+	BuildTime time.Time
 	// PayloadSHA256 is the digest of the payload in lower-case hex.
 	PayloadSHA256 string
 }
@@ -88,7 +91,14 @@ func ParseHeader(data []byte) (h *Header, err error) {
 	if err := r.readTexts(f); err != nil {
 		return nil, err
 	}
-	h = &Header{Name: r.name, Epoch: r.version.epoch, Version: r.version.version, Release: r.version.release, Arch: r.arch}
+	built, _, err := main.number(tagBuildTime, kindInt32)
+	if err != nil {
+		return nil, err
+	}
+	h = &Header{
+		Name: r.name, Epoch: r.version.epoch, Version: r.version.version, Release: r.version.release, Arch: r.arch,
+		BuildTime: time.Unix(int64(built), 0).UTC(),
+	}
 	if h.PayloadSHA256, err = f.payloadDigest(); err == nil && h.PayloadSHA256 == "" {
 		err = errors.New("it does not say which SHA-256 digest its payload has")
 	}

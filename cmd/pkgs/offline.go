@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sigs.k8s.io/pkgs/build"
+	"sigs.k8s.io/pkgs/build/release"
+	"sigs.k8s.io/pkgs/repo"
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
+)
+
+// The folders of a publication that is signed elsewhere: two requests, of which the first is there when there are rpms to
+// sign, and the packages, which stay with the publisher.
+const (
+	packagesRequest = "1-packages"
+	indexRequest    = "2-index"
+	packagesFolder  = "packages"
+)
+
+// addUnsigned adds the flag of the commands whose index can be signed elsewhere.
+func addUnsigned(cmd *cobra.Command, out *string) {
+	cmd.Flags().StringVar(out, "unsigned", "", "`directory` for a request to sign it on another machine, instead of signing it here")
+}
+
+// cutUnsigned goes as far with a cut as it can be gone without the key: to a request for signatures on the packages or,
+// when they are there, for those on the index.
+func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Version, s *streamConfig, out string, backfill bool) error {
+	if err := s.changeable(); err != nil {
+		return err
+	}
+	signing, err := p.openSigning(cfg)
+	if err != nil {
+		return err
+	}
+	b, err := bucket.Open(cfg.address(cfg.Bucket))
+	if err != nil {
+		return err
+	}
+	stream := layout.Stream(s.Name)
+	state, err := repo.ReadState(ctx, b, stream)
+	if err != nil {
+		return err
+	}
+	requests, err := cfg.requests(s, v, state)
+	if err != nil {
+		return err
+	}
+	requests = unpublished(requests, state)
+	first, packages := filepath.Join(out, packagesRequest), filepath.Join(out, packagesFolder)
+	signatures, err := readAnswer(first)
+	if err != nil {
+		return err
+	}
+	var headers *signingKeys
+	if signatures != nil {
+		headers = &signingKeys{by: signing.by, keyring: signing.keyring, signed: signatures.HeaderSigner(signing.by, p.now().UTC())}
+	}
+	if err := os.RemoveAll(packages); err != nil {
+		return err
+	}
+	if _, err := p.build(ctx, cfg, headers, requests, packages); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(packages, 0o755); err != nil {
+		return err
+	}
+	if signatures == nil {
+		r, err := repo.RequestPackages(first, packages, stream, signing.by)
+		if err != nil {
+			return err
+		}
+		if r != nil {
+			again := fmt.Sprintf("pkgs cut %s --unsigned %s", v, out)
+			return p.told(&request{Request: first, Packages: len(r.Packages), Next: []string{
+				fmt.Sprintf("copy %s to the machine with the key, and there: pkgs sign %s --confirm", first, filepath.Base(first)),
+				fmt.Sprintf("copy it back, and here: %s", again),
+			}})
+		}
+	}
+	files, err := repo.ReadFiles(ctx, packages)
+	if err != nil {
+		return err
+	}
+	return p.requestIndex(ctx, cfg, signing, b, s, repo.Change{Add: files, Base: state, Backfill: backfill}, out)
+}
+
+// unpublished leaves out the packages that a stream has already. Their files are signed, and those built without the key
+// would be others.
+func unpublished(requests []build.Request, state *repo.State) []build.Request {
+	var left []build.Request
+	for _, r := range requests {
+		r.Formats = slices.DeleteFunc(slices.Clone(r.Formats), func(f build.Format) bool { return state.Has(string(f) + "/" + r.FileName(f)) })
+		if len(r.Formats) > 0 {
+			left = append(left, r)
+		}
+	}
+	return left
+}
+
+// readAnswer reads the signatures in the folder of a request; it returns nil when there is no request or no answer.
+func readAnswer(dir string) (*repo.Signatures, error) {
+	r, err := repo.ReadRequest(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return repo.ReadSignatures(dir, r)
+}
+
+// requestIndex plans a change of a stream and writes the request for the signatures on its index.
+func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, out string) error {
+	second := filepath.Join(out, indexRequest)
+	plan, r, err := p.newPublisher(cfg, signing, b, nil).Request(ctx, second, cfg.repoStream(s), change, signing.by)
+	if err != nil {
+		return err
+	}
+	if p.output == "text" {
+		if err := plan.Print(p.stdout); err != nil {
+			return err
+		}
+	}
+	told := &request{Plan: plan}
+	if r != nil {
+		told.Request, told.Next = second, []string{
+			fmt.Sprintf("copy %s to the machine with the key, and there: pkgs sign %s --confirm", second, filepath.Base(second)),
+			fmt.Sprintf("copy it back, and here: pkgs publish %s --confirm", out),
+		}
+	}
+	return p.told(told)
+}
+
+// newPublisher returns a publisher for a bucket.
+func (p *program) newPublisher(cfg *config, signing *signingKeys, b bucket.Bucket, progress func(repo.Progress)) *repo.Publisher {
+	return repo.NewPublisher(repo.Config{
+		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Keys: cfg.Signing.keyPolicy(), Validity: cfg.validity, Now: p.now, Log: p.log,
+		By: p.publisher(), ConfigDigest: cfg.digest, Progress: progress,
+	})
+}
+
+// request is what a command that asks for signatures prints as JSON.
+type request struct {
+	// Request is the folder to carry to the signer; empty when there is nothing to sign.
+	Request string `json:"request,omitempty"`
+	// Packages is how many rpms are to be signed.
+	Packages int        `json:"packages,omitempty"`
+	Plan     *repo.Plan `json:"plan,omitempty"`
+	Next     []string   `json:"next,omitempty"`
+}
+
+func (p *program) told(r *request) error {
+	if p.output == "json" {
+		return p.printJSON(r)
+	}
+	if r.Packages > 0 {
+		fmt.Fprintf(p.stdout, "%d rpms are to be signed before their index is: see %s\n", r.Packages, r.Request)
+	} else if r.Request != "" {
+		fmt.Fprintf(p.stdout, "the index is to be signed: see %s\n", r.Request)
+	}
+	for _, next := range r.Next {
+		fmt.Fprintf(p.stdout, "  %s\n", next)
+	}
+	return nil
+}
+
+// publishSigned publishes the request in the directory out, once it is signed.
+func (p *program) publishSigned(ctx context.Context, cfg *config, out string, confirm bool) error {
+	dir := filepath.Join(out, indexRequest)
+	r, err := repo.ReadRequest(dir)
+	if err != nil {
+		return err
+	}
+	signatures, err := repo.ReadSignatures(dir, r)
+	if err != nil {
+		return err
+	}
+	if signatures == nil {
+		return usagef("%s is not signed yet: copy it to the machine with the key, and there: pkgs sign %s --confirm", dir, filepath.Base(dir))
+	}
+	target, err := cfg.stream(string(r.Stream))
+	if err != nil {
+		return err
+	}
+	signing, err := p.openSigning(cfg)
+	if err != nil {
+		return err
+	}
+	b, err := bucket.Open(cfg.address(cfg.Bucket))
+	if err != nil {
+		return err
+	}
+	files := &repo.Files{}
+	if packages := filepath.Join(out, packagesFolder); isDir(packages) {
+		if files, err = repo.ReadFiles(ctx, packages); err != nil {
+			return err
+		}
+	}
+	show := p.progress("publish")
+	publisher := p.newPublisher(cfg, signing, b, show.publishing)
+	plan, err := publisher.PlanSigned(ctx, cfg.repoStream(target), r, signatures, files, signing.by)
+	if err != nil {
+		return err
+	}
+	return p.carryOut(ctx, cfg, signing, b, target, publisher, plan, show, confirm)
+}
+
+func isDir(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
+}
+
+// isRequest tells whether a directory is one that --unsigned made, as far as an index to sign.
+func isRequest(dir string) bool { return isDir(filepath.Join(dir, indexRequest)) }
+
+func newSign(p *program) *cobra.Command {
+	var memory string
+	var removals, confirm bool
+	cmd := &cobra.Command{
+		Use:   "sign DIR",
+		Short: "Sign on this machine what was prepared on another with --unsigned",
+		Long: `Sign looks at a request that another machine wrote with --unsigned, in DIR or a folder of it, and shows what it means.
+With --confirm it signs, and writes the signatures beside the request, to be carried back.
+
+It needs the configuration, whose signing section is this machine's own, and the request; no bucket, no packages, no
+network. It believes nothing of the request: the live index in it must be signed by a key of the keyring; the new index,
+and with it what is signed, is derived here from the list of packages; the packages must belong to the stream and pass its
+gates. Serial and date must go forward, and packages only come, unless --allow-removals says otherwise. What was signed is
+remembered in the file --memory, so that nobody who asks can lead back to an earlier state.`,
+		Example: `  pkgs sign 2-index
+  pkgs sign 2-index --confirm`,
+		Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, given []string) error {
+			cfg, err := readConfig(p.configFile)
+			if err != nil {
+				return err
+			}
+			if memory == "" {
+				memory = cfg.path("signed.json")
+			}
+			return p.sign(cmd.Context(), cfg, requestIn(given[0]), memory, removals, confirm)
+		},
+	}
+	cmd.Flags().StringVar(&memory, "memory", "", "`file` that remembers what was signed, instead of signed.json beside the configuration")
+	cmd.Flags().BoolVar(&removals, "allow-removals", false, "sign also when packages leave the index")
+	cmd.Flags().BoolVar(&confirm, "confirm", false, "sign what was shown")
+	return cmd
+}
+
+// requestIn finds the request in a directory that --unsigned made: that for the index if it is there.
+func requestIn(dir string) string {
+	for _, name := range []string{indexRequest, packagesRequest} {
+		if sub := filepath.Join(dir, name); isDir(sub) {
+			return sub
+		}
+	}
+	return dir
+}
+
+// sign reviews a request, prints the review and, if confirmed, signs it.
+func (p *program) sign(ctx context.Context, cfg *config, dir, memoryFile string, removals, confirm bool) error {
+	r, err := repo.ReadRequest(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return usagef("%s holds no request for signatures: pkgs cut VERSION --unsigned DIR writes one", dir)
+	}
+	if err != nil {
+		return err
+	}
+	target, err := cfg.stream(string(r.Stream))
+	if err != nil {
+		return err
+	}
+	signing, err := p.openSigning(cfg)
+	if err != nil {
+		return err
+	}
+	if signing.signer == nil {
+		return signing.open(ctx)
+	}
+	unlock, err := lock(memoryFile)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	memory, err := repo.ReadMemory(memoryFile)
+	if err != nil {
+		return err
+	}
+	review, err := repo.NewReview(ctx, dir, r, repo.ReviewConfig{
+		Stream: cfg.repoStream(target), Signer: signing.signer, Keyring: signing.keyring, Validity: cfg.validity, Now: p.now().UTC(),
+		Memory: memory, AllowRemovals: removals,
+	})
+	if err != nil {
+		return err
+	}
+	if p.output == "text" {
+		if err := review.Print(p.stdout); err != nil {
+			return err
+		}
+	}
+	if confirm {
+		signatures, err := review.Signatures(ctx)
+		if err != nil {
+			return err
+		}
+		// First remembered, then handed out.
+		review.Remember()
+		if err := memory.Write(memoryFile); err != nil {
+			return err
+		}
+		if err := signatures.Write(dir); err != nil {
+			return err
+		}
+	}
+	if p.output == "json" {
+		return p.printJSON(map[string]any{"review": review, "signed": confirm})
+	}
+	if confirm {
+		fmt.Fprintf(p.stdout, "signed: copy %s back to the machine that wrote the request\n", filepath.Join(dir, "signatures.json"))
+	} else {
+		fmt.Fprintln(p.stdout, "nothing was signed. Run it again with --confirm to sign.")
+	}
+	return nil
+}
+
+// lock keeps other runs away from a file that this one reads and writes.
+func lock(file string) (unlock func(), err error) {
+	f, err := os.OpenFile(file+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s is in use by another run: %w", file, err)
+	}
+	return func() { f.Close() }, nil
+}

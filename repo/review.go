@@ -1,0 +1,533 @@
+package repo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/pkgs/keys"
+	"sigs.k8s.io/pkgs/repo/apt"
+	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/yum"
+	"sigs.k8s.io/pkgs/sign"
+)
+
+// ReviewConfig is what a signer knows by itself when it is asked for signatures.
+type ReviewConfig struct {
+	// Stream is the stream of the request, by the signer's own configuration.
+	Stream Stream
+	// Signer signs what is in order, Keyring are the keys that users trust, one of which has signed what is live.
+	Signer  *sign.Signer
+	Keyring *keys.Keyring
+	// Validity is how long clients may use an index; 0 is 30 days.
+	Validity time.Duration
+	// Now is the signer's time.
+	Now time.Time
+	// Memory is what was signed before.
+	Memory *Memory
+	// AllowRemovals lets packages leave the index.
+	AllowRemovals bool
+}
+
+// Memory is what a signer has signed, by stream. It is what keeps it from being led back to an earlier state by who asks.
+type Memory struct {
+	Streams map[layout.Stream]*StreamMemory `json:"streams"`
+}
+
+// StreamMemory is what was signed of one stream.
+type StreamMemory struct {
+	// Serial and Time are those of the last index that was signed, Request the SHA-256 of the request for it. Serial is 0
+	// as long as there was none.
+	Serial  int64     `json:"serial"`
+	Time    time.Time `json:"time"`
+	Request string    `json:"request,omitempty"`
+	// Index are the packages of that index, and Packages those of every index that was signed, with their SHA-256.
+	Index    []string          `json:"index"`
+	Packages map[string]string `json:"packages"`
+	// Headers are the SHA-256 of the headers of rpms that were signed, by file name.
+	Headers map[string]string `json:"headers"`
+}
+
+// ReadMemory reads what was signed before from a file. One that does not exist is an empty memory.
+func ReadMemory(file string) (*Memory, error) {
+	m := &Memory{}
+	data, err := readFile(file, maxManifest)
+	if err == nil {
+		err = decodeJSON(data, m)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("what was signed before cannot be read, and without it nothing is signed: %s: %w", file, err)
+	}
+	if m.Streams == nil {
+		m.Streams = map[layout.Stream]*StreamMemory{}
+	}
+	return m, nil
+}
+
+// Write writes the memory to a file.
+func (m *Memory) Write(file string) error {
+	data, err := encodeJSON(m)
+	if err != nil {
+		return err
+	}
+	return replaceFile(file, data)
+}
+
+func (m *Memory) of(stream layout.Stream) *StreamMemory {
+	s := m.Streams[stream]
+	if s == nil {
+		s = &StreamMemory{}
+		m.Streams[stream] = s
+	}
+	if s.Packages == nil {
+		s.Packages = map[string]string{}
+	}
+	if s.Headers == nil {
+		s.Headers = map[string]string{}
+	}
+	return s
+}
+
+// RefusedError says why a signer does not sign a request.
+type RefusedError struct {
+	Stream   layout.Stream
+	Problems []string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("stream %s: this is not signed: %s", e.Stream, strings.Join(e.Problems, "; "))
+}
+
+// Review is a request that was found to be in order: what signing it would mean. It is printed, and then that very value is
+// signed.
+type Review struct {
+	Stream layout.Stream `json:"stream"`
+	// Headers are the packages whose headers are to be signed.
+	Headers []ReviewedHeader `json:"headers,omitempty"`
+	// Serial, From, Time, Until, Reason, Added, Removed and Kept are those of the publication whose index is to be signed.
+	Serial  int64             `json:"serial,omitempty"`
+	From    int64             `json:"from,omitempty"`
+	Time    time.Time         `json:"time,omitzero"`
+	Until   time.Time         `json:"until,omitzero"`
+	Reason  string            `json:"reason,omitempty"`
+	Added   []ReviewedPackage `json:"added,omitempty"`
+	Removed []string          `json:"removed,omitempty"`
+	Kept    int               `json:"kept,omitempty"`
+	// Sign are the SHA-256 of the texts to be signed.
+	Sign map[string]string `json:"sign,omitempty"`
+	// Keys are the fingerprints of the keys that sign.
+	Keys []string `json:"keys"`
+	// Notes are what a person should know before.
+	Notes []string `json:"notes,omitempty"`
+
+	cfg     ReviewConfig
+	request *Request
+	draft   *draft
+	after   Contents
+}
+
+// ReviewedHeader is an rpm whose header is to be signed.
+type ReviewedHeader struct {
+	File          string    `json:"file"`
+	PayloadSHA256 string    `json:"payload_sha256"`
+	Built         time.Time `json:"built"`
+	header        []byte
+}
+
+// ReviewedPackage is a package that comes to an index.
+type ReviewedPackage struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+// NewReview looks at a request in the folder dir the way a publisher looks at a change, with the signer's own configuration
+// and keyring, and believes nothing of what the request says:
+//
+//   - The live index has to be signed by a trusted key. The new index is derived from the packages in its text, and with that
+//     the texts to sign; they have to be those that the publisher wants signed.
+//   - The packages have to belong to the stream and pass its gates.
+//   - Serial and date go forward: past those of the live index, and of everything that was signed before. The date is not
+//     ahead of this machine's clock.
+//   - Packages only come, unless cfg allows that they go. Those that were signed before under the same name have the same
+//     bytes, in the index as in the headers of rpms.
+//
+// The error is a [*RefusedError] or a [*GateError] when one of that is not so.
+func NewReview(ctx context.Context, dir string, r *Request, cfg ReviewConfig) (*Review, error) {
+	if cfg.Validity == 0 {
+		cfg.Validity = defaultValidity
+	}
+	v := &Review{Stream: r.Stream, Keys: fingerprints(cfg.Signer.Keyring()), cfg: cfg, request: r}
+	if cfg.Stream.Name != r.Stream {
+		return nil, v.refuse("it is a request for stream " + string(r.Stream))
+	}
+	if !slices.Equal(v.Keys, r.Keys) {
+		return nil, v.refuse(fmt.Sprintf("the publisher wants it signed by %s, and this machine's configuration signs with %s", strings.Join(r.Keys, " and "), strings.Join(v.Keys, " and ")))
+	}
+	if r.Index == nil {
+		return v, v.headers()
+	}
+	return v, v.index(ctx, dir)
+}
+
+func (v *Review) refuse(problems ...string) error {
+	return &RefusedError{Stream: v.Stream, Problems: problems}
+}
+
+// headers reviews rpms.
+func (v *Review) headers() error {
+	stream, memory := &v.cfg.Stream, v.cfg.Memory.of(v.Stream)
+	var problems []string
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	seen := map[string]bool{}
+	for _, p := range v.request.Packages {
+		h, err := yum.ParseHeader(p.Header)
+		if err != nil {
+			problem("%q: %v", p.File, err)
+			continue
+		}
+		file := h.Package() + ".rpm"
+		if p.File != file || seen[file] {
+			problem("%q: the header is that of %s, or there twice", p.File, file)
+			continue
+		}
+		seen[file] = true
+		if err := stream.admit(file, h.Name, h.Version); err != nil {
+			problem("%v", err)
+		}
+		if h.Arch != "noarch" && !slices.ContainsFunc(stream.Architectures, func(a Architecture) bool { return a.Rpm == h.Arch }) {
+			problem("%s: architecture %s is not one of the stream's", file, h.Arch)
+		}
+		if before, ok := memory.Headers[file]; ok && before != headerSum(p.Header) {
+			problem("%s was signed before with other contents: raise the revision", file)
+		}
+		if h.BuildTime.After(v.cfg.Now) {
+			problem("%s: is built on %s, in the future", file, h.BuildTime.Format(time.RFC3339))
+		}
+		v.Headers = append(v.Headers, ReviewedHeader{file, h.PayloadSHA256, h.BuildTime, p.Header})
+	}
+	if len(problems) > 0 {
+		return v.refuse(problems...)
+	}
+	return nil
+}
+
+// index reviews a publication.
+func (v *Review) index(ctx context.Context, dir string) error {
+	i, memory := v.request.Index, v.cfg.Memory.of(v.Stream)
+	before, date, serial, err := v.live(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if v.after, err = contentsOf(dir, i.Halves); err != nil {
+		return err
+	}
+	if !slices.Contains(i.Halves, "deb") {
+		v.after.Debs = before.Debs
+	}
+	if !slices.Contains(i.Halves, "rpm") {
+		v.after.Rpms = before.Rpms
+	}
+	v.after.sort()
+	old, all := before.digests(), v.after.digests()
+	v.Serial, v.From, v.Time, v.Reason = i.Serial, i.From, i.Time, i.Reason
+	v.Removed = only(old, all)
+	v.Kept = len(old) - len(v.Removed)
+	for _, p := range v.after.Debs {
+		v.added(old, "deb/"+p.Filename, p.Size, p.SHA256)
+	}
+	for _, p := range v.after.Rpms {
+		v.added(old, "rpm/"+p.Href, p.Size, p.SHA256)
+	}
+	if err := v.judge(memory, date, serial, old, all); err != nil {
+		return err
+	}
+	// Packages that come back with a rollback are not new.
+	added := &Files{}
+	isNew := func(name string) bool { _, known := old[name]; return !known && i.Change.To == 0 }
+	for _, p := range v.after.Debs {
+		if isNew("deb/" + p.Filename) {
+			added.Debs = append(added.Debs, p)
+		}
+	}
+	for _, p := range v.after.Rpms {
+		if isNew("rpm/" + p.Href) {
+			added.Rpms = append(added.Rpms, p)
+		}
+	}
+	if i.Change.To != 0 {
+		v.Notes = append(v.Notes, fmt.Sprintf("it brings back the packages of serial %d", i.Change.To))
+	}
+	if i.Change.Backfill {
+		v.Notes = append(v.Notes, "its packages may be older than what the stream has")
+	}
+	// What is only signed again was right when it was signed first, maybe by rules of that time.
+	if len(v.Added)+len(v.Removed) > 0 {
+		if err := v.cfg.Stream.gate(&v.after, disorder(&before, added, i.Change.Backfill)); err != nil {
+			return err
+		}
+	}
+	return v.derive(ctx)
+}
+
+func (v *Review) added(old map[string]string, name string, size int64, sha256 string) {
+	if _, ok := old[name]; !ok {
+		v.Added = append(v.Added, ReviewedPackage{name, size, sha256})
+	}
+}
+
+// judge compares the publication with the live one and with what was signed before.
+func (v *Review) judge(memory *StreamMemory, date time.Time, serial int64, old, all map[string]string) error {
+	var problems []string
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	again := memory.Request == v.request.digest && memory.Serial == v.Serial
+	switch {
+	case again:
+		v.Notes = append(v.Notes, "this very request was signed before")
+	case v.Serial <= memory.Serial:
+		problem("serial %d does not go forward: %d was signed before", v.Serial, memory.Serial)
+	case !v.Time.After(memory.Time):
+		problem("the date %s does not go forward: %s was signed before", stamp(v.Time), stamp(memory.Time))
+	case memory.Serial == 0 && v.From > 0:
+		v.Notes = append(v.Notes, fmt.Sprintf("this signer has not signed this stream before: it takes serial %d, which the live index is signed for, as the state before", v.From))
+	case memory.Serial > 0 && memory.Serial != v.From:
+		v.Notes = append(v.Notes, fmt.Sprintf("serial %d was signed here last, and this follows serial %d", memory.Serial, v.From))
+	}
+	if serial > v.From {
+		problem("the live index says that it is serial %d, and this is to follow %d", serial, v.From)
+	}
+	if v.From > 0 && !v.Time.After(date) {
+		problem("the date %s does not go forward: the live index is of %s", stamp(v.Time), stamp(date))
+	}
+	if v.Time.After(v.cfg.Now) {
+		problem("the date %s is in the future: it is %s here", stamp(v.Time), stamp(v.cfg.Now))
+	}
+	if v.Until = v.Time.Add(v.cfg.Validity); !v.Until.After(v.cfg.Now) {
+		problem("it would have expired on %s: ask for signatures again", stamp(v.Until))
+	}
+	gone := slices.Clone(v.Removed)
+	for _, name := range memory.Index {
+		if _, ok := all[name]; !ok && !slices.Contains(gone, name) {
+			gone = append(gone, name)
+		}
+	}
+	if len(gone) > 0 && !v.cfg.AllowRemovals {
+		problem("it takes %d packages out of the index, which has to be allowed: %s", len(gone), strings.Join(gone, ", "))
+	}
+	for _, known := range []map[string]string{old, memory.Packages} {
+		for _, name := range slices.Sorted(maps.Keys(all)) {
+			if sum, ok := known[name]; ok && sum != all[name] {
+				problem("%s has other bytes than before", name)
+			}
+		}
+	}
+	if len(problems) > 0 {
+		return v.refuse(slices.Compact(problems)...)
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// live verifies what the request has of the live index and reads its contents, its date and the serial that it says it has.
+func (v *Review) live(ctx context.Context, dir string) (c Contents, date time.Time, serial int64, err error) {
+	i := v.request.Index
+	if i.From == 0 {
+		return c, date, 0, nil
+	}
+	root, err := os.OpenRoot(filepath.Join(dir, liveFolder))
+	if err != nil {
+		return c, date, 0, fmt.Errorf("the live index is missing: %w", err)
+	}
+	defer root.Close()
+	b := &folder{root: root}
+	state := &State{Head: Head{Stream: v.Stream, Serial: i.From}, Generation: "given"}
+	state.Manifest = Manifest{Stream: v.Stream, Serial: i.From}
+	for _, name := range livePointers(v.Stream) {
+		data, _, err := readAll(ctx, b, name, maxManifest)
+		if err != nil {
+			return c, date, 0, fmt.Errorf("the live index is missing: %w", err)
+		}
+		state.Manifest.Pointers = append(state.Manifest.Pointers, Pointer{Object: Object{Name: name, Class: layout.Pointer, Size: int64(len(data)), SHA256: digest(data)}, Data: string(data)})
+	}
+	if c, err = live(ctx, b, state, v.cfg.Keyring, v.cfg.Now, true, nil); err != nil {
+		return c, date, 0, err
+	}
+	date, serial, err = state.Manifest.signedAs(v.cfg.Keyring, v.cfg.Now)
+	return c, date, serial, err
+}
+
+// signedAs reads when the apt index of a publication was made and which serial its yum index, whose signature was verified
+// before, says it has.
+func (m *Manifest) signedAs(trusted *keys.Keyring, at time.Time) (date time.Time, serial int64, err error) {
+	p, _ := m.pointer(m.Stream.Deb(layout.InRelease))
+	text, _, err := sign.VerifyClearsigned([]byte(p.Data), trusted, at)
+	if err != nil {
+		return date, 0, err
+	}
+	release, err := apt.ParseRelease(text)
+	if err != nil {
+		return date, 0, err
+	}
+	p, _ = m.pointer(m.Stream.Rpm(layout.Repomd))
+	repomd, err := yum.ParseRepomd([]byte(p.Data))
+	if err != nil {
+		return date, 0, err
+	}
+	_, err = fmt.Sscan(repomd.Revision, &serial)
+	return release.Date, serial, err
+}
+
+// derive makes the texts that are to be signed, with the code that makes them for a publication.
+func (v *Review) derive(ctx context.Context) error {
+	by := v.cfg.Signer.Keyring()
+	v.draft = &draft{by: by}
+	s := &snapshot{manifest: Manifest{Stream: v.Stream, Serial: v.Serial}, content: map[string]bucket.Content{}}
+	with := edition{signer: v.draft, keyring: by, at: v.Time, validUntil: v.Until}
+	for _, half := range v.request.Index.Halves {
+		index := s.debIndex
+		if half == "rpm" {
+			index = s.rpmIndex
+		}
+		if err := index(ctx, &v.cfg.Stream, v.after, with); err != nil {
+			return err
+		}
+	}
+	var err error
+	if v.Sign, err = v.draft.sums(); err != nil {
+		return err
+	}
+	for name, sum := range v.Sign {
+		if want := v.request.Index.Sign[name]; want != sum {
+			return v.refuse(fmt.Sprintf("%s has SHA-256 %s when it is derived here, and the publisher wants %q signed: compare the two configurations", name, sum, want))
+		}
+	}
+	if len(v.Sign) != len(v.request.Index.Sign) {
+		return v.refuse("the publisher wants more signed than the index")
+	}
+	return nil
+}
+
+// folder reads objects from a directory.
+type folder struct {
+	bucket.Bucket
+	root *os.Root
+}
+
+func (f *folder) String() string { return f.root.Name() }
+
+func (f *folder) Open(_ context.Context, name string) (io.ReadCloser, bucket.Info, error) {
+	r, err := f.root.Open(filepath.FromSlash(path.Clean(name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%s: %w", name, bucket.ErrNotExist)
+	}
+	return r, bucket.Info{Name: name}, err
+}
+
+// Remember takes what signing the review means into the memory. It must be kept before the signatures are handed out.
+func (v *Review) Remember() {
+	memory := v.cfg.Memory.of(v.Stream)
+	for _, h := range v.Headers {
+		memory.Headers[h.File] = headerSum(h.header)
+	}
+	if v.request.Index == nil {
+		return
+	}
+	all := v.after.digests()
+	memory.Serial, memory.Time, memory.Request, memory.Index = v.Serial, v.Time, v.request.digest, slices.Sorted(maps.Keys(all))
+	for name, sum := range all {
+		memory.Packages[name] = sum
+	}
+}
+
+// Signatures signs what was reviewed.
+func (v *Review) Signatures(ctx context.Context) (*Signatures, error) {
+	signer := v.cfg.Signer
+	s := &Signatures{Request: v.request.digest}
+	if v.request.Index == nil {
+		s.Headers = map[string][]byte{}
+		created := signer.Keyring().Keys()[0].Created
+		for _, h := range v.Headers {
+			at := h.Built
+			if at.Before(created) {
+				at = created
+			}
+			packet, err := signer.RPMHeader(ctx, h.header, at)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", h.File, err)
+			}
+			s.Headers[headerSum(h.header)] = packet
+		}
+		return s, nil
+	}
+	s.Releases, s.Repomds = map[string]SignedRelease{}, map[string]string{}
+	for _, r := range v.draft.releases {
+		text, err := r.WriteRelease(r.Indexes)
+		if err != nil {
+			return nil, err
+		}
+		inRelease, gpg, err := signer.Release(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		s.Releases[digest(text)] = SignedRelease{string(inRelease), string(gpg)}
+	}
+	for _, r := range v.draft.repomds {
+		text, err := r.XML()
+		if err != nil {
+			return nil, err
+		}
+		asc, err := signer.Repomd(ctx, r, v.Time)
+		if err != nil {
+			return nil, err
+		}
+		s.Repomds[digest(text)] = string(asc)
+	}
+	return s, nil
+}
+
+// Print writes the review for a person.
+func (v *Review) Print(w io.Writer) error {
+	var b strings.Builder
+	if v.request.Index == nil {
+		fmt.Fprintf(&b, "stream %s: %d packages are to be signed\n", v.Stream, len(v.Headers))
+		for _, h := range v.Headers {
+			fmt.Fprintf(&b, "    %-50s built %s, payload %s\n", h.File, stamp(h.Built), h.PayloadSHA256)
+		}
+	} else {
+		after := "the first of this stream"
+		if v.From > 0 {
+			after = fmt.Sprintf("after %d", v.From)
+		}
+		fmt.Fprintf(&b, "stream %s: the index of serial %d, %s, is to be signed: %s\n", v.Stream, v.Serial, after, v.Reason)
+		fmt.Fprintf(&b, "  dated %s, valid until %s\n", stamp(v.Time), stamp(v.Until))
+		fmt.Fprintf(&b, "  packages: %d new, %d kept, %d removed\n", len(v.Added), v.Kept, len(v.Removed))
+		for _, p := range v.Added {
+			fmt.Fprintf(&b, "    + %-60s %-10s %s\n", p.Name, Size(p.Size), p.SHA256)
+		}
+		for _, name := range v.Removed {
+			fmt.Fprintf(&b, "    - %s\n", name)
+		}
+		for _, name := range slices.Sorted(maps.Keys(v.Sign)) {
+			fmt.Fprintf(&b, "  %-25s %s\n", name, v.Sign[name])
+		}
+	}
+	for _, k := range v.Keys {
+		fmt.Fprintf(&b, "  key %s\n", k)
+	}
+	for _, n := range v.Notes {
+		fmt.Fprintf(&b, "  note: %s\n", n)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
