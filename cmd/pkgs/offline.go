@@ -42,6 +42,9 @@ func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Versio
 	if err != nil {
 		return err
 	}
+	if len(signing.by.Keys()) == 0 {
+		return usagef("%s does not say whose signatures to ask for: name the public key with signing.public", cfg.file)
+	}
 	b, err := bucket.Open(cfg.address(cfg.Bucket))
 	if err != nil {
 		return err

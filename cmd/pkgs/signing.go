@@ -178,7 +178,7 @@ type signingKeys struct {
 func (s *signingKeys) created() time.Time { return s.by.Keys()[0].Created }
 
 // fingerprint is that of the first signing key, the one that signs rpms.
-func (s *signingKeys) fingerprint() string { return s.keyring.Keys()[0].Fingerprint }
+func (s *signingKeys) fingerprint() string { return s.by.Keys()[0].Fingerprint }
 
 // open makes the signing keys ready, so that a wrong passphrase is told before the packages are built.
 func (s *signingKeys) open(ctx context.Context) error {
