@@ -45,7 +45,7 @@ func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Versio
 	if len(signing.by.Keys()) == 0 {
 		return usagef("%s does not say whose signatures to ask for: name the public key with signing.public", cfg.file)
 	}
-	b, err := bucket.Open(cfg.address(cfg.Bucket))
+	b, err := p.openBucket(cfg.address(cfg.Bucket))
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (p *program) publishSigned(ctx context.Context, cfg *config, out string, co
 	if err != nil {
 		return err
 	}
-	b, err := bucket.Open(cfg.address(cfg.Bucket))
+	b, err := p.openBucket(cfg.address(cfg.Bucket))
 	if err != nil {
 		return err
 	}
