@@ -257,7 +257,7 @@ func (l *liveIndex) debs(ctx context.Context) ([]*apt.Package, error) {
 	if !ok {
 		return nil, nil
 	}
-	release, _, err := sign.VerifyClearsigned([]byte(p.Data), l.trusted, l.at)
+	release, _, err := sign.VerifyClearsigned([]byte(p.Data), l.trusted, whenSigned(p.Data, l.at))
 	if err != nil {
 		return nil, l.distrust(p.Name, err)
 	}
@@ -307,7 +307,7 @@ func (l *liveIndex) rpms(ctx context.Context) ([]*yum.Package, error) {
 		return nil, nil
 	}
 	asc, _ := l.manifest.pointer(l.stream.Rpm(layout.RepomdAsc))
-	if _, err := sign.VerifyDetached([]byte(p.Data), []byte(asc.Data), l.trusted, l.at); err != nil {
+	if _, err := sign.VerifyDetached([]byte(p.Data), []byte(asc.Data), l.trusted, whenSigned(asc.Data, l.at)); err != nil {
 		return nil, l.distrust(p.Name, err)
 	}
 	repomd, err := yum.ParseRepomd([]byte(p.Data))

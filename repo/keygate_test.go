@@ -1,14 +1,18 @@
 package repo
 
 import (
+	"bytes"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/pkgs/keys"
+	"sigs.k8s.io/pkgs/repo/apt"
 	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
 	"sigs.k8s.io/pkgs/sign"
 )
 
@@ -177,5 +181,35 @@ func TestKeyGateOfPromotion(t *testing.T) {
 	production.Keys.Unannounced = []string{keyFile(t, "two").Info().Fingerprint}
 	if err := promote(); err != nil {
 		t.Errorf("with an exception: %v", err)
+	}
+}
+
+// TestVerifyAfterExpiry: an index that was signed in time can be replaced after its key has expired.
+func TestVerifyAfterExpiry(t *testing.T) {
+	p := signedBy(t, bucket.NewMemory(), []string{"expiring"})
+	signed := time.Date(2024, 12, 1, 0, 0, 0, 0, time.UTC)
+	files, err := apt.Index(apt.Config{Origin: "o", Label: "l", Suite: "s", Codename: "s", Architectures: []string{"amd64"}, Date: signed}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(files, func(f layout.File) bool { return f.Path == layout.Release })
+	release, err := apt.ParseRelease(files[i].Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, _, err := p.Signer.Release(t.Context(), release)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify := func(message []byte) error {
+		state := &State{Head: Head{Stream: streamName}}
+		state.Manifest.Pointers = []Pointer{{Object: Object{Name: streamName.Deb(layout.InRelease)}, Data: string(message)}}
+		return state.Verify(p.Keyring, now)
+	}
+	if err := verify(message); err != nil {
+		t.Errorf("signed in time: %v", err)
+	}
+	if err := verify(bytes.Replace(message, []byte("Origin: o"), []byte("Origin: p"), 1)); err == nil {
+		t.Error("an index that was changed verifies")
 	}
 }

@@ -18,17 +18,36 @@ import (
 func (s *State) Verify(trusted *keys.Keyring, at time.Time) error {
 	m, stream := &s.Manifest, s.Head.Stream
 	if p, ok := m.pointer(stream.Deb(layout.InRelease)); ok {
-		if _, _, err := sign.VerifyClearsigned([]byte(p.Data), trusted, at); err != nil {
+		if _, _, err := sign.VerifyClearsigned([]byte(p.Data), trusted, whenSigned(p.Data, at)); err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}
 	}
 	if p, ok := m.pointer(stream.Rpm(layout.Repomd)); ok {
 		asc, _ := m.pointer(stream.Rpm(layout.RepomdAsc))
-		if _, err := sign.VerifyDetached([]byte(p.Data), []byte(asc.Data), trusted, at); err != nil {
+		if _, err := sign.VerifyDetached([]byte(p.Data), []byte(asc.Data), trusted, whenSigned(asc.Data, at)); err != nil {
 			return fmt.Errorf("%s: %w", asc.Name, err)
 		}
 	}
 	return nil
+}
+
+// whenSigned is when signatures say they were made, if that was before now. A publisher judges the index on top of which it
+// publishes as of that time: clients refuse it once its key has expired, and the way out of that is a new publication.
+func whenSigned(signed string, now time.Time) time.Time {
+	signatures, _, err := keys.CheckSignatures("signature", []byte(signed), nil)
+	if err != nil {
+		return now // and its verification says why
+	}
+	var newest time.Time
+	for _, s := range signatures {
+		if s.Created.After(newest) {
+			newest = s.Created
+		}
+	}
+	if newest.Before(now) {
+		return newest
+	}
+	return now
 }
 
 // ValidUntil is when apt stops to accept the live index; zero if it never does, or if there is none.

@@ -198,7 +198,7 @@ func (table *keyTable) markdown() string {
 // golden compares a text with what a file has between the two comments that name it; with -update it puts it there.
 func golden(t *testing.T, file, name, text string) {
 	t.Helper()
-	begin, end := fmt.Sprintf("<!-- %s: go test ./cmd/pkgs -run TestClientsKeys -update -->\n", name), fmt.Sprintf("<!-- end of %s -->\n", name)
+	begin, end := fmt.Sprintf("<!-- %s: go test ./cmd/pkgs -run %s -update -->\n", name, t.Name()), fmt.Sprintf("<!-- end of %s -->\n", name)
 	data := []byte(readFile(t, file))
 	before, rest, ok := bytes.Cut(data, []byte(begin))
 	have, after, ok2 := bytes.Cut(rest, []byte(end))
