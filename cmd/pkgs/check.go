@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // surroundings are what must make no difference to the bytes of a package.
@@ -24,11 +25,14 @@ type surroundings struct {
 	zone, locale string
 	processors   int
 	umask        int
+	// another tells to be another user, by number.
+	another bool
 }
 
 // checkBuild builds packages twice, by this program run anew in two kinds of surroundings that differ in time zone, locale,
-// number of processors, umask, working directory, home and caches, and compares every byte. The packages stay in out when
-// they are the same; an error names those that are not.
+// number of processors, umask, user, working directory, home and caches, and compares every byte. The packages stay in out
+// when they are the same; an error names those that are not. The clock cannot be turned, but it goes on in between, and the
+// second build begins in another second than the first.
 func (p *program) checkBuild(ctx context.Context, cfg *config, args []string, out string) error {
 	config, err := filepath.Abs(cfg.file)
 	if err != nil {
@@ -39,41 +43,77 @@ func (p *program) checkBuild(ctx context.Context, cfg *config, args []string, ou
 		return err
 	}
 	defer os.RemoveAll(work)
+	begin := p.now()
 	var dirs []string
+	but := ""
 	for i, s := range []surroundings{
-		{"UTC", "C", 1, 0o022},
-		{"Pacific/Kiritimati", "tr_TR.UTF-8", max(2, runtime.NumCPU()), 0o077},
+		{zone: "UTC", locale: "C", processors: 1, umask: 0o022},
+		{zone: "Pacific/Kiritimati", locale: "tr_TR.UTF-8", processors: max(2, runtime.NumCPU()), umask: 0o077, another: true},
 	} {
 		dir := filepath.Join(work, strconv.Itoa(i))
 		if err := os.MkdirAll(filepath.Join(dir, "home"), 0o755); err != nil {
 			return err
 		}
+		if i > 0 {
+			if err := sleep(ctx, begin.Truncate(time.Second).Add(time.Second).Sub(p.now())); err != nil {
+				return err
+			}
+		}
 		command := append(slices.Clone(args), "--config", config, "--cache", filepath.Join(dir, "cache"), "--out", filepath.Join(dir, "out"))
-		if err := p.buildIn(ctx, s, dir, command, cfg.Signing.variables()); err != nil {
+		err := p.buildIn(ctx, s, dir, command, cfg.Signing.variables())
+		if s.another && errors.Is(err, errNoNamespace) {
+			s.another, but = false, ", but for the user: "+err.Error()
+			err = p.buildIn(ctx, s, dir, command, cfg.Signing.variables())
+		}
+		if err != nil {
 			return err
 		}
 		dirs = append(dirs, filepath.Join(dir, "out"))
 	}
-	one, err := digestsIn(dirs[0])
+	files, err := sameFiles(dirs[0], dirs[1])
 	if err != nil {
 		return err
 	}
-	two, err := digestsIn(dirs[1])
-	if err != nil {
-		return err
+	fmt.Fprintf(p.stderr, "check: two builds in different surroundings gave the same %d files%s\n", files, but)
+	return os.CopyFS(out, os.DirFS(dirs[0]))
+}
+
+// sleep waits, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
+}
+
+// sameFiles compares all files below two directories, and returns how many there are.
+func sameFiles(a, b string) (int, error) {
+	one, err := digestsIn(a)
+	if err != nil {
+		return 0, err
+	}
+	two, err := digestsIn(b)
+	if err != nil {
+		return 0, err
+	}
+	all := maps.Clone(one)
+	maps.Copy(all, two)
 	var different []string
-	for _, name := range slices.Sorted(maps.Keys(one)) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if one[name] != two[name] {
 			different = append(different, name)
 		}
 	}
-	if len(different) > 0 || len(one) != len(two) {
-		return fmt.Errorf("two builds in different surroundings differ (%d and %d files): %s", len(one), len(two), strings.Join(different, ", "))
+	if len(different) > 0 {
+		return 0, fmt.Errorf("two builds in different surroundings differ in %d of %d files: %s", len(different), len(all), strings.Join(different, ", "))
 	}
-	fmt.Fprintf(p.stderr, "check: two builds in different surroundings gave the same %d files\n", len(one))
-	return os.CopyFS(out, os.DirFS(dirs[0]))
+	return len(all), nil
 }
+
+// errNoNamespace means that a program could not be started as another user, because this machine does not allow it.
+var errNoNamespace = errors.New("this machine has no user namespaces for it")
 
 // buildIn runs this program in surroundings of its own, with dir/home as its home and dir as its working directory. It has
 // those of our environment variables that are named.
@@ -94,9 +134,15 @@ func (p *program) buildIn(ctx context.Context, s surroundings, dir string, args,
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if s.another {
+		asAnotherUser(cmd)
+	}
 	old := syscall.Umask(s.umask)
 	err = cmd.Start()
 	syscall.Umask(old)
+	if err != nil && s.another {
+		return fmt.Errorf("%w: %w", errNoNamespace, err)
+	}
 	if err == nil {
 		err = cmd.Wait()
 	}

@@ -22,7 +22,8 @@ func newBuild(p *program) *cobra.Command {
 cut. The rpms are signed, unless --unsigned says that they should not be.
 
 With --check everything is built twice, in two kinds of surroundings that differ in time zone, locale, processors, umask,
-working directory, home and caches, and it is an error if a byte differs.`,
+user, working directory, home, caches and the second on the clock, and it is an error if a byte differs. Being another
+user takes user namespaces; where they are forbidden, the last line says so.`,
 		Example: `  pkgs build v1.35.1 --out packages
   pkgs publish packages --stream core:/stable:/v1.35`,
 		Args: args(cobra.ExactArgs(1)),
