@@ -89,29 +89,30 @@ func describeModule(id string, m debug.Module) spdxPackage {
 }
 
 // goBuild reads what the Go linker wrote into a program, or nil if it is none of Go's.
-func goBuild(file string) (info *debug.BuildInfo, err error) {
+func goBuild(file string) (*debug.BuildInfo, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	// What is damaged has no readable list of modules, which is all that is asked here. debug/buildinfo does not promise to
-	// withstand it.
-	defer func() {
-		if recover() != nil {
-			info, err = nil, nil
-		}
-	}()
-	bounded := &boundedReader{f, maxBuildInfo}
-	info, err = buildinfo.Read(bounded)
+	info, err := readGoBuild(f)
 	var disk *os.PathError
 	if errors.As(err, &disk) {
 		return nil, err
 	}
-	if err != nil {
-		return nil, nil
-	}
+	// What is damaged has no readable list of modules, which is all that is asked here.
 	return info, nil
+}
+
+// readGoBuild reads the list of modules in a program of any bytes, in bounded time and memory.
+func readGoBuild(r io.ReaderAt) (info *debug.BuildInfo, err error) {
+	// debug/buildinfo does not promise to withstand what is damaged.
+	defer func() {
+		if v := recover(); v != nil {
+			info, err = nil, fmt.Errorf("reading its build information fails: %v", v)
+		}
+	}()
+	return buildinfo.Read(&boundedReader{r, maxBuildInfo})
 }
 
 // boundedReader ends when so many bytes have been read in all.

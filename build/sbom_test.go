@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"crypto/sha256"
 	"fmt"
@@ -267,4 +268,40 @@ func TestNoModules(t *testing.T) {
 	if _, err := goBuild(filepath.Join(t.TempDir(), "missing")); err == nil {
 		t.Error("no error for a missing file")
 	}
+}
+
+// Whatever the bytes are, reading the modules of a program comes to an end, and what it finds can be written down.
+func FuzzReadGoBuild(f *testing.F) {
+	real := program(f, "amd64")
+	// The headers and what the linker wrote about modules, without the code between them.
+	at := bytes.Index(real, []byte("\xff Go buildinf:"))
+	if at < 0 {
+		f.Fatal("the program has no build information")
+	}
+	build := func(head, info []byte, at, size uint32) []byte {
+		data := make([]byte, size%(8<<20))
+		copy(data, head)
+		if int(at) < len(data) {
+			copy(data[at:], info)
+		}
+		return data
+	}
+	if info, err := readGoBuild(bytes.NewReader(build(real[:4096], real[at:at+4096], uint32(at), uint32(len(real))))); err != nil || info.GoVersion == "" {
+		f.Fatalf("the seed has no modules: %v", err)
+	}
+	f.Add(real[:4096], real[at:at+4096], uint32(at), uint32(len(real)))
+	f.Add(tiny(f, "arm64"), []byte("\xff Go buildinf:\x08\x02"), uint32(4096), uint32(8192))
+	f.Add([]byte("MZ"), []byte{}, uint32(0), uint32(100))
+	f.Add([]byte("\x7fELF\x02\x01\x01"), real[at:at+100], uint32(64), uint32(1000))
+	f.Fuzz(func(t *testing.T, head, info []byte, at, size uint32) {
+		read, err := readGoBuild(bytes.NewReader(build(head, info, at, size)))
+		if err != nil {
+			return
+		}
+		for _, m := range linked(read) {
+			if p := describeModule("SPDXRef-Module-1", m); p.Name != m.Path {
+				t.Errorf("module %q is called %q", m.Path, p.Name)
+			}
+		}
+	})
 }
