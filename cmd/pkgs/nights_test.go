@@ -339,12 +339,14 @@ func TestNights(t *testing.T) {
 		case 180: // the end of life of 1.31
 			c.frozen = "1.32"
 		case 210:
-			c.signing = "{key: one.asc, keyring: [two-public.asc]}"
+			c.signing = "{key: one.asc, next: {key: two.asc, phase: announce}}"
 		case 220:
-			c.signing = "{key: one.asc, also: [{key: two.asc}]}"
+			c.signing = "{key: one.asc, next: {key: two.asc, phase: overlap}}"
 		case 230:
-			c.signing = "{key: two.asc, also: [{key: one.asc}]}"
+			c.signing = "{key: one.asc, next: {key: two.asc, phase: switch}}"
 		case 240:
+			c.signing = "{key: one.asc, next: {key: two.asc, phase: retire}}"
+		case 250:
 			c.signing = "{key: two.asc, keyring: [one-public.asc]}"
 		case 300:
 			yanked = fmt.Sprintf("1.34.%d", patch["1.34"])
@@ -413,7 +415,7 @@ func TestNights(t *testing.T) {
 				t.Errorf("a second run had something to do: %s", c.explain(again))
 			}
 		}
-		if night%50 == 49 || night >= 208 && night <= 242 && night%10 == 1 {
+		if night%50 == 49 || night >= 208 && night <= 252 && night%10 == 1 {
 			c.verifyAll()
 		}
 		if t.Failed() {

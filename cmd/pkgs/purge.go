@@ -40,13 +40,15 @@ needs no key, and does no harm when there is nothing to purge.`,
 			if cfg.CDN == nil || cfg.CDN.Purge == nil {
 				return usagef("%s does not say how to purge its CDN: add cdn.purge, which the README describes", cfg.file)
 			}
-			all := len(names) == 0
-			if all {
-				names = cfg.streamNames()
-			}
 			b, err := p.openBucket(cfg.address(cfg.Bucket))
 			if err != nil {
 				return err
+			}
+			all := len(names) == 0
+			if all {
+				if names, err = cfg.published(cmd.Context(), b); err != nil {
+					return err
+				}
 			}
 			deliveries := []*delivery{}
 			var problems []error

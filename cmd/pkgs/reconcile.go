@@ -182,7 +182,16 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 		Parallel: options.parallel, Cache: filepath.Join(cache, "attestations"), Log: p.log,
 		Done: func(s *reconcile.StreamReport) { show.step(string(s.Stream), s.Bytes) },
 	}
-	if cfg.Reconcile.Public {
+	if cfg.CDN != nil {
+		edge, err := p.openCDN(cfg)
+		if err != nil {
+			return nil, err
+		}
+		if edge != nil {
+			c.Purge = edge.Purge
+		}
+	}
+	if cfg.Reconcile.Public || cfg.CDN != nil && (cfg.CDN.Readback == nil || *cfg.CDN.Readback) {
 		if c.Public, err = verify.FromURL(cfg.URL, &http.Client{Timeout: time.Minute}); err != nil {
 			return nil, err
 		}
@@ -200,8 +209,20 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	report.Findings = append(report.Findings, problems...)
+	report.Findings = append(append(report.Findings, problems...), keyFindings(newKeyReport(cfg, signing, p.now().UTC()))...)
 	return report, nil
+}
+
+// keyFindings are what is due about the keys that sign.
+func keyFindings(r *keyReport) []reconcile.Finding {
+	var all []reconcile.Finding
+	for _, a := range r.Alarms {
+		all = append(all, reconcile.Finding{Kind: reconcile.Key, Severity: reconcile.Drift, Object: a.Fingerprint, Detail: a.String()})
+	}
+	for _, f := range r.Refused {
+		all = append(all, reconcile.Finding{Kind: reconcile.Key, Severity: reconcile.Drift, Detail: f.String()})
+	}
+	return all
 }
 
 // reconciled are the streams named, or all that exist or should.

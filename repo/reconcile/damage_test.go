@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,17 +259,32 @@ func TestNight(t *testing.T) {
 			s.stream.Keep = 2
 			s.upstream.releases = append(s.upstream.releases, "1.36.0~alpha.1", "1.36.0~alpha.2")
 		}, []Finding{{Kind: Missing, Object: "v1.36.0~alpha.1", Repaired: true}, {Kind: Missing, Object: "v1.36.0~alpha.2", Repaired: true}, {Kind: Retired, Repaired: true}},
-			// The packages of releases are not expected to leave a stream, and so these are found as extra.
-			nil},
+			// Packages of releases do not leave streams, so those that did in this test are found in no index.
+			[]Finding{{Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra},
+				{Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra},
+				{Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}, {Kind: Extra}}},
 		{"a public address that is behind", func(s *scene) {
 			old := s.bucket.(*bucket.Memory).Clone()
 			s.upstream.releases = append(s.upstream.releases, "1.35.2")
 			s.run()
-			s.config.Public = verify.FromBucket(old)
-		}, []Finding{{Kind: Stale}, {Kind: Stale}, {Kind: Stale}, {Kind: Stale}, {Kind: Stale}, {Kind: Stale}, {Kind: Stale}, {Kind: Stale}}, nil},
+			s.config.Public, s.config.Patience = verify.FromBucket(old), time.Millisecond
+		}, behind(Finding{Kind: Stale, Severity: Drift}), behind(Finding{Kind: Stale, Severity: Drift})},
+		{"a public address that is behind until it is purged", func(s *scene) {
+			public := &cache{shown: verify.FromBucket(s.bucket.(*bucket.Memory).Clone())}
+			s.upstream.releases = append(s.upstream.releases, "1.35.2")
+			s.run()
+			s.config.Public, s.config.Patience = public, time.Millisecond
+			s.config.Purge = func(_ context.Context, names []string) error {
+				if len(names) != 8 {
+					s.t.Errorf("purged: %q", names)
+				}
+				public.shown = verify.FromBucket(s.bucket)
+				return nil
+			}
+		}, behind(Finding{Kind: Stale, Repaired: true}), nil},
 		{"a CDN that cannot be told", func(s *scene) {
 			s.upstream.releases = append(s.upstream.releases, "1.35.2")
-			s.config.Published = func(context.Context, *repo.Plan) error { return errors.New("is out of order") }
+			s.config.Purge = func(context.Context, []string) error { return errors.New("is out of order") }
 		}, []Finding{{Kind: Missing, Repaired: true}, {Kind: Purge, Severity: Drift}}, nil},
 	} {
 		t.Run(k.what, func(t *testing.T) {
@@ -276,10 +292,18 @@ func TestNight(t *testing.T) {
 			s := newScene(t, bucket.NewMemory())
 			k.do(s)
 			s.expect(s.run(), k.what, k.want...)
-			if k.after == nil && (strings.Contains(k.what, "public address") || strings.Contains(k.what, "are kept")) {
-				return
-			}
 			s.expect(s.run(), "a second run", k.after...)
 		})
 	}
 }
+
+// cache stands for a CDN that shows what it has seen once.
+type cache struct{ shown verify.Source }
+
+func (c *cache) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	return c.shown.Open(ctx, name)
+}
+func (c *cache) String() string { return "https://pkgs.example.org" }
+
+// behind is a finding for each of the pointers that a publication changes, which are all but the keys.
+func behind(f Finding) []Finding { return slices.Repeat([]Finding{f}, 8) }

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,7 +144,7 @@ func (r *run) readBack(ctx context.Context, plan *repo.Plan) error {
 		return nil
 	}
 	if r.Public != nil {
-		if err := r.stale(ctx); err != nil {
+		if err := r.show(ctx); err != nil {
 			r.add(Stale, Drift, "", "the public address cannot be read: %v", err)
 		}
 	}
@@ -172,27 +174,65 @@ func (r *run) readBack(ctx context.Context, plan *repo.Plan) error {
 	return nil
 }
 
-// stale compares the pointers that users are given with those of HEAD.
-func (r *run) stale(ctx context.Context) error {
-	for _, p := range r.state.Pointers() {
-		sum := ""
-		data, err := r.Public.Open(ctx, p.Name)
-		if err == nil {
-			h := sha256.New()
-			_, err = io.Copy(h, data)
-			data.Close()
-			sum = hex.EncodeToString(h.Sum(nil))
+// show checks that users are given the pointers of HEAD. Those that they are not are purged, and looked at again for some
+// time.
+func (r *run) show(ctx context.Context) error {
+	stale, err := r.stale(ctx, r.state.Pointers())
+	if err != nil || len(stale) == 0 {
+		return err
+	}
+	still := stale
+	if r.Confirm {
+		if r.Purge != nil {
+			if err := r.Purge(ctx, slices.Sorted(maps.Keys(stale))); err != nil {
+				r.add(Purge, Drift, "", "%v", err)
+			}
 		}
-		switch {
-		case errors.Is(err, verify.ErrMissing):
-			r.add(Stale, Drift, p.Name, "is not under %s", r.Public)
-		case err != nil:
-			return err
-		case sum != p.SHA256:
-			r.add(Stale, Drift, p.Name, "%s hands out other bytes than serial %d has: `pkgs purge %s` asks the CDN for the new ones", r.Public, r.state.Head.Serial, r.stream.Name)
+		for wait := r.Patience / 16; len(still) > 0 && wait < r.Patience; wait *= 2 {
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if still, err = r.stale(ctx, r.state.Pointers()); err != nil {
+				return err
+			}
 		}
 	}
+	for name, detail := range stale {
+		severity := Repair
+		if _, ok := still[name]; ok && (r.Confirm || r.Purge == nil) {
+			severity = Drift
+		}
+		r.add(Stale, severity, name, "%s", detail)
+		r.report.Findings[len(r.report.Findings)-1].Repaired = r.Confirm && severity == Repair
+	}
 	return nil
+}
+
+// stale finds pointers that the public address hands out with other bytes, by their names, and says what is wrong.
+func (r *run) stale(ctx context.Context, pointers []repo.Object) (map[string]string, error) {
+	stale := map[string]string{}
+	for _, p := range pointers {
+		data, err := r.Public.Open(ctx, p.Name)
+		if errors.Is(err, verify.ErrMissing) {
+			stale[p.Name] = fmt.Sprintf("is not under %s", r.Public)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		h := sha256.New()
+		_, err = io.Copy(h, data)
+		data.Close()
+		if err != nil {
+			return nil, err
+		}
+		if hex.EncodeToString(h.Sum(nil)) != p.SHA256 {
+			stale[p.Name] = fmt.Sprintf("%s hands out other bytes than serial %d has", r.Public, r.state.Head.Serial)
+		}
+	}
+	return stale, nil
 }
 
 func digest(data []byte) string {

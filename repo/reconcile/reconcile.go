@@ -99,15 +99,19 @@ type Config struct {
 	Cache string
 	// Done, if it is not nil, is told of each stream that is done; never by two goroutines at a time.
 	Done func(*StreamReport)
-	// Published, if it is not nil, is called after a publication: for a CDN to be told.
-	Published func(context.Context, *repo.Plan) error
-	Log       *slog.Logger
+	// Purge asks the CDN to forget objects; nil if there is none to be asked. It is called for what a publication changed,
+	// and for what the public address does not show.
+	Purge func(ctx context.Context, names []string) error
+	// Patience is how long to wait until the public address shows what is published, at most; 0 is 30 s.
+	Patience time.Duration
+	Log      *slog.Logger
 }
 
 // Run reconciles streams and reports on each, in their order. It has no error of its own: what fails is in the report.
 func Run(ctx context.Context, cfg Config, streams []Stream) *Report {
 	cfg.Refresh = cmp.Or(cfg.Refresh, 7*24*time.Hour)
 	cfg.Parallel = cmp.Or(cfg.Parallel, 8)
+	cfg.Patience = cmp.Or(cfg.Patience, 30*time.Second)
 	cfg.Work = cmp.Or(cfg.Work, os.TempDir())
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -174,6 +178,7 @@ const (
 	Upstreams    Kind = "upstream"     // what was released cannot be found out or made into packages
 	Refused      Kind = "refused"      // a gate refused the publication
 	Failed       Kind = "failed"       // something else went wrong
+	Key          Kind = "key"          // a key that signs is due for rotation, or refused by a client
 	Purge        Kind = "purge"        // the CDN could not be told
 )
 

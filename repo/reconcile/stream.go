@@ -123,8 +123,12 @@ func (r *run) once(ctx context.Context, work string) error {
 		if r.state, err = repo.ReadState(ctx, r.Publisher.Bucket, r.stream.Name); err != nil {
 			return err
 		}
-		if r.Published != nil {
-			if err := r.Published(ctx, plan); err != nil {
+		if r.Purge != nil {
+			var names []string
+			for _, o := range plan.Visible() {
+				names = append(names, o.Name)
+			}
+			if err := r.Purge(ctx, names); err != nil {
 				r.add(Purge, Drift, "", "%v", err)
 			}
 		}
