@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/cdn"
 	"sigs.k8s.io/pkgs/repo/layout"
-	"sigs.k8s.io/pkgs/repo/reconcile"
 	"sigs.k8s.io/pkgs/repo/verify"
 )
 
@@ -179,53 +178,11 @@ func (p *program) redeliver(ctx context.Context, cfg *config, b bucket.Bucket, d
 	return d, d.failed(err)
 }
 
-// purgeReconciled purges what a reconciliation changed or found stale beside its publications, which purge for themselves:
-// the pages that list the streams, and streams whose pointers users are given as they were. A finding that is mended thereby
-// is marked as repaired.
-func (p *program) purgeReconciled(ctx context.Context, cfg *config, b bucket.Bucket, report *reconcile.Report) {
-	failed := func(object string, err error) {
-		report.Findings = append(report.Findings, reconcile.Finding{Kind: reconcile.Purge, Severity: reconcile.Drift, Object: object, Detail: err.Error()})
-	}
-	if len(report.Pages) > 0 {
-		if err := p.purge(ctx, cfg, p.quietly(cfg, ""), report.Pages); err != nil {
-			failed(report.Pages[0], err)
-		}
-	}
-	for _, s := range report.Streams {
-		if !slices.ContainsFunc(s.Findings, func(f reconcile.Finding) bool { return f.Kind == reconcile.Stale }) {
-			continue
-		}
-		if _, err := p.redeliver(ctx, cfg, b, p.quietly(cfg, s.Stream)); err != nil {
-			failed(string(s.Stream), err)
-			continue
-		}
-		for i := range s.Findings {
-			if f := &s.Findings[i]; f.Kind == reconcile.Stale {
-				f.Repaired = cfg.CDN.reads()
-			}
-		}
-	}
-}
-
 // quietly is a delivery that is not told of: streams that are reconciled at the same time would talk across each other.
 func (p *program) quietly(cfg *config, stream layout.Stream) *delivery {
 	d := p.newDelivery(cfg, stream, 0)
 	d.out = io.Discard
 	return d
-}
-
-// deliverPlan is purgeChanged and seePublished, quietly.
-func (p *program) deliverPlan(ctx context.Context, cfg *config, b bucket.Bucket, plan *repo.Plan, trusted *keys.Keyring) error {
-	d := p.quietly(cfg, plan.Stream)
-	d.Serial = plan.Serial
-	if err := p.purge(ctx, cfg, d, visible(plan)); err != nil {
-		return d.failed(err)
-	}
-	added := map[string]bool{}
-	for _, name := range plan.Added {
-		added[string(plan.Stream)+"/"+name] = true
-	}
-	return p.seePublished(ctx, cfg, b, d, trusted, added)
 }
 
 // purge makes the CDN forget objects, if there is one that can be purged.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -190,21 +191,14 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 		if edge != nil {
 			c.Purge = edge.Purge
 		}
+		c.Patience = cmp.Or(cfg.CDN.Wait, 2*time.Minute)
 	}
 	if cfg.Reconcile.Public || cfg.CDN != nil && (cfg.CDN.Readback == nil || *cfg.CDN.Readback) {
 		if c.Public, err = verify.FromURL(cfg.URL, &http.Client{Timeout: time.Minute}); err != nil {
 			return nil, err
 		}
 	}
-	if cfg.CDN != nil {
-		c.Published = func(ctx context.Context, plan *repo.Plan) error {
-			return p.deliverPlan(ctx, cfg, b, plan, signing.keyring)
-		}
-	}
 	report := reconcile.Run(ctx, c, streams)
-	if cfg.CDN != nil && options.confirm {
-		p.purgeReconciled(ctx, cfg, b, report)
-	}
 	show.done()
 	if err := ctx.Err(); err != nil {
 		return nil, err

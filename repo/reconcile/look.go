@@ -155,10 +155,7 @@ func (r *run) readBack(ctx context.Context, plan *repo.Plan) error {
 	for _, name := range plan.Added {
 		added[string(r.stream.Name)+"/"+name] = true
 	}
-	report, err := verify.Stream(ctx, verify.Config{
-		Source: verify.FromBucket(r.Publisher.Bucket), Keyring: r.Publisher.Keyring, Now: r.Publisher.Now().UTC(),
-		Packages: func(name string) bool { return r.Deep || added[name] },
-	}, r.stream.Name)
+	findings, err := r.asClient(ctx, verify.FromBucket(r.Publisher.Bucket), func(name string) bool { return r.Deep || added[name] })
 	if err != nil {
 		return err
 	}
@@ -166,10 +163,53 @@ func (r *run) readBack(ctx context.Context, plan *repo.Plan) error {
 	for _, f := range r.report.Findings {
 		known[f.Object] = f.Object != ""
 	}
-	for _, f := range report.Findings {
+	for _, f := range findings {
 		if !known[f.Object] {
 			r.add(Damaged, Alarm, f.Object, "%s", f)
 		}
+	}
+	if r.Public == nil || len(added) == 0 || !r.report.Changed || len(findings) > 0 {
+		return nil
+	}
+	return r.showAdded(ctx, func(name string) bool { return added[name] })
+}
+
+// asClient reads the stream as a client does.
+func (r *run) asClient(ctx context.Context, source verify.Source, selected func(string) bool) ([]verify.Finding, error) {
+	report, err := verify.Stream(ctx, verify.Config{
+		Source: source, Keyring: r.Publisher.Keyring, Now: r.Publisher.Now().UTC(), Packages: selected,
+	}, r.stream.Name)
+	if err != nil {
+		return nil, err
+	}
+	return report.Findings, nil
+}
+
+// showAdded checks that users get the packages that were just published. A CDN may have been asked for them before they
+// existed and remember that there are none; then it is told to forget it.
+func (r *run) showAdded(ctx context.Context, selected func(string) bool) error {
+	findings, err := r.asClient(ctx, r.Public, selected)
+	for wait := r.Patience / 16; err == nil && len(findings) > 0 && wait < r.Patience; wait *= 2 {
+		var names []string
+		for _, f := range findings {
+			names = append(names, f.Object)
+		}
+		if r.purge(ctx, names); r.unpurged {
+			break
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		findings, err = r.asClient(ctx, r.Public, selected)
+	}
+	if err != nil {
+		r.add(Stale, Drift, "", "the public address cannot be read: %v", err)
+		return ctx.Err()
+	}
+	for _, f := range findings {
+		r.add(Stale, Drift, f.Object, "%s: %s", r.Public, f)
 	}
 	return nil
 }
@@ -183,12 +223,8 @@ func (r *run) show(ctx context.Context) error {
 	}
 	still := stale
 	if r.Confirm {
-		if r.Purge != nil {
-			if err := r.Purge(ctx, slices.Sorted(maps.Keys(stale))); err != nil {
-				r.add(Purge, Drift, "", "%v", err)
-			}
-		}
-		for wait := r.Patience / 16; len(still) > 0 && wait < r.Patience; wait *= 2 {
+		r.purge(ctx, slices.Sorted(maps.Keys(stale)))
+		for wait := r.Patience / 16; len(still) > 0 && wait < r.Patience && !r.unpurged; wait *= 2 {
 			select {
 			case <-time.After(wait):
 			case <-ctx.Done():
@@ -208,6 +244,17 @@ func (r *run) show(ctx context.Context) error {
 		r.report.Findings[len(r.report.Findings)-1].Repaired = r.Confirm && severity == Repair
 	}
 	return nil
+}
+
+// purge asks the CDN to forget objects. When that fails once it is not tried again: waiting helps then, and nothing else.
+func (r *run) purge(ctx context.Context, names []string) {
+	if r.Purge == nil || r.unpurged {
+		return
+	}
+	if err := r.Purge(ctx, names); err != nil {
+		r.unpurged = true
+		r.add(Purge, Drift, "", "%v", err)
+	}
 }
 
 // stale finds pointers that the public address hands out with other bytes, by their names, and says what is wrong.

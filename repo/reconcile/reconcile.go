@@ -153,6 +153,11 @@ func (r *Report) list(ctx context.Context, cfg Config) {
 	if r.Pages, err = repo.List(ctx, cfg.Publisher.Bucket, listed); err != nil {
 		r.Findings = append(r.Findings, Finding{Kind: Failed, Severity: Drift, Object: layout.Streams, Detail: err.Error()})
 	}
+	if cfg.Purge != nil && len(r.Pages) > 0 {
+		if err := cfg.Purge(ctx, r.Pages); err != nil {
+			r.Findings = append(r.Findings, Finding{Kind: Purge, Severity: Drift, Object: layout.Streams, Detail: err.Error()})
+		}
+	}
 }
 
 // Kind says what a finding is about.

@@ -23,6 +23,8 @@ type run struct {
 	stream Stream
 	report *StreamReport
 	state  *repo.State
+	// unpurged tells that the CDN could not be asked to forget something.
+	unpurged bool
 }
 
 func (r *run) add(kind Kind, severity Severity, object, format string, args ...any) {
@@ -34,6 +36,7 @@ func (r *run) reconcile(ctx context.Context) *StreamReport {
 	start := r.Publisher.Now()
 	for attempt := 1; ; attempt++ {
 		r.report = &StreamReport{Stream: r.stream.Name, Frozen: r.stream.Frozen, Findings: []Finding{}}
+		r.unpurged = false
 		err := r.within(ctx)
 		var race *repo.RaceError
 		if errors.As(err, &race) && attempt < attempts && ctx.Err() == nil {
@@ -123,15 +126,11 @@ func (r *run) once(ctx context.Context, work string) error {
 		if r.state, err = repo.ReadState(ctx, r.Publisher.Bucket, r.stream.Name); err != nil {
 			return err
 		}
-		if r.Purge != nil {
-			var names []string
-			for _, o := range plan.Visible() {
-				names = append(names, o.Name)
-			}
-			if err := r.Purge(ctx, names); err != nil {
-				r.add(Purge, Drift, "", "%v", err)
-			}
+		var names []string
+		for _, o := range plan.Visible() {
+			names = append(names, o.Name)
 		}
+		r.purge(ctx, names)
 	}
 	return r.readBack(ctx, plan)
 }
