@@ -43,6 +43,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/pkgs/keys"
@@ -123,6 +124,7 @@ type run struct {
 	// draft is what will be written; scanned the time of the file system at the beginning.
 	draft   *draft
 	scanned time.Time
+	large   sync.Mutex // held while a package with large headers is read
 	// forget is set when the state has proved to be damaged.
 	forget bool
 }

@@ -134,6 +134,20 @@ func oddRpms(t testing.TB, dir string) {
 	}
 }
 
+// addNfpm puts the package that nfpm made into a directory.
+func addNfpm(t testing.TB, dir, format string) {
+	t.Helper()
+	names, err := filepath.Glob("testdata/*." + format)
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	data, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, filepath.Base(names[0])), string(data))
+}
+
 // paragraphs are the fields of the paragraphs of a file by their Filename. Names of fields are in small letters: they mean
 // the same in any, and apt-ftparchive leaves unknown ones as they are, where dpkg-scanpackages and we write capitals.
 func paragraphs(text string) map[string]map[string]string {
@@ -163,6 +177,7 @@ func TestAgainstFtparchive(t *testing.T) {
 	dir := t.TempDir()
 	oddDebs(t, dir)
 	addDeb(t, dir, "ours", "1.35.0-1.1", "amd64")
+	addNfpm(t, dir, "deb")
 	mustIndex(t, dir, config())
 	ours, err := os.ReadFile(filepath.Join(dir, "Packages"))
 	if err != nil {
@@ -170,8 +185,8 @@ func TestAgainstFtparchive(t *testing.T) {
 	}
 	theirs := tool(t, dir, "apt-utils", "apt-ftparchive", "--md5=no", "--sha1=no", "--sha512=no", "packages", ".")
 	got, want := paragraphs(string(ours)), paragraphs(theirs)
-	if len(got) != 6 || len(want) != 6 {
-		t.Fatalf("%d packages, apt-ftparchive has %d, want 6", len(got), len(want))
+	if len(got) != 7 || len(want) != 7 {
+		t.Fatalf("%d packages, apt-ftparchive has %d, want 7", len(got), len(want))
 	}
 	for name, p := range want {
 		for _, digest := range []string{"md5sum", "sha1", "sha512"} { // asked for or not, some are there
@@ -305,6 +320,7 @@ func TestAgainstCreaterepo(t *testing.T) {
 	dir, out := t.TempDir(), t.TempDir()
 	oddRpms(t, dir)
 	addRpm(t, dir, "ours", "1.35.0", "x86_64")
+	addNfpm(t, dir, "rpm")
 	tool(t, dir, "createrepo-c", "createrepo_c", "--quiet", "--no-database", "--general-compress-type=gz", "--outputdir", out, dir)
 	mustIndex(t, dir, config())
 	// What is meant to differ: time file is the time of the build, so that every machine makes the same index.
@@ -312,8 +328,8 @@ func TestAgainstCreaterepo(t *testing.T) {
 	for _, kind := range []string{"primary", "filelists", "other"} {
 		got := elements(t, repodata(t, dir, kind))
 		want := elements(t, times.ReplaceAllString(repodata(t, out, kind), `<time file="$1" build="$1"/>`))
-		if len(got) != 9 || len(want) != 9 {
-			t.Errorf("%s: %d packages, createrepo_c has %d, want 9", kind, len(got), len(want))
+		if len(got) != 10 || len(want) != 10 {
+			t.Errorf("%s: %d packages, createrepo_c has %d, want 10", kind, len(got), len(want))
 		}
 		for id := range want {
 			if !reflect.DeepEqual(got[id], want[id]) {

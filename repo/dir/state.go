@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"slices"
@@ -59,6 +60,7 @@ const (
 	stateVersion = "pkgs index state 1"
 	stateFooter  = 20 + 1 + 2*sha256.Size
 	maxTable     = 4 << 30
+	maxPart      = 256 << 20 // of anything that is unpacked
 	// racy is how long before a scan a file must not have been changed for its time to be believed the next time.
 	racy = 2 * time.Second
 )
@@ -124,15 +126,15 @@ func parseState(file *os.File, variant string) (*state, error) {
 		p.words = strings.Split(line, "\t")
 		switch kind := p.word(); kind {
 		case "piece":
-			piece := packed.Piece{Key: p.digest(), Length: p.number(), Plain: p.number()}
+			piece := packed.Piece{Key: p.digest(), Length: p.number(maxPart), Plain: p.number(maxPart)}
 			s.pieces, s.starts, s.offsets = append(s.pieces, piece), append(s.starts, text), append(s.offsets, at)
 			at, text = at+piece.Length, text+piece.Plain
 		case "index":
 			index = p.word()
-			s.indexes[index] = written{file: p.word(), sha256: p.word(), size: p.number()}
+			s.indexes[index] = written{file: p.word(), sha256: p.word(), size: p.number(math.MaxInt64)}
 		case "member":
 			w := s.indexes[index]
-			w.pieces = append(w.pieces, packed.Piece{Key: p.digest(), Length: p.number()})
+			w.pieces = append(w.pieces, packed.Piece{Key: p.digest(), Length: p.number(maxPart)})
 			s.indexes[index] = w
 		case "package":
 			e := p.entry()
@@ -200,10 +202,10 @@ func (p *stateParser) word() string {
 	return w
 }
 
-func (p *stateParser) number() int64 {
+func (p *stateParser) number(most int64) int64 {
 	w := p.word()
 	n, err := strconv.ParseInt(w, 10, 64)
-	if err != nil || n < 0 {
+	if err != nil || n < 0 || n > most {
 		p.fail(w)
 	}
 	return n
@@ -220,17 +222,19 @@ func (p *stateParser) time() time.Time {
 
 func (p *stateParser) digest() (sum [sha256.Size]byte) {
 	w := p.word()
-	if n, err := hex.Decode(sum[:], []byte(w)); err != nil || n != len(sum) {
+	if len(w) != 2*len(sum) {
+		p.fail(w)
+	} else if _, err := hex.Decode(sum[:], []byte(w)); err != nil {
 		p.fail(w)
 	}
 	return sum
 }
 
 func (p *stateParser) entry() (e entry) {
-	e.path, e.size, e.mtime, e.sum = p.word(), p.number(), p.time(), p.digest()
+	e.path, e.size, e.mtime, e.sum = p.word(), p.number(math.MaxInt64), p.time(), p.digest()
 	e.name, e.version, e.arch = p.word(), p.word(), p.word()
 	for i := range e.parts {
-		e.parts[i] = int32(p.number())
+		e.parts[i] = int32(p.number(maxPart))
 	}
 	return e
 }

@@ -2,6 +2,7 @@ package yum
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -136,6 +137,21 @@ func (m *Reader) begin(r io.ReaderAt, size int64) (*begun, error) {
 		return nil, fmt.Errorf("read %d of %d bytes: %w", n, size, err)
 	}
 	return b, nil
+}
+
+// claims is how many bytes the two headers say that they have, as far as that can be read.
+func (b *begun) claims() (n int64) {
+	for at := int64(leadSize); ; {
+		start := make([]byte, headerStart)
+		if _, err := b.ReadAt(start, at); err != nil {
+			return n
+		}
+		n += headerStart + int64(binary.BigEndian.Uint32(start[8:]))*headerStart + int64(binary.BigEndian.Uint32(start[12:]))
+		if at > leadSize {
+			return n
+		}
+		at += (n + 7) &^ 7
+	}
 }
 
 func (b *begun) ReadAt(p []byte, at int64) (int, error) {

@@ -5,11 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -226,4 +229,84 @@ func checkRead(t *testing.T, data []byte) {
 	if p, err := read(data); err == nil {
 		checkRoundTrip(t, []*Package{p})
 	}
+}
+
+// Whatever packages claim, reading them on several processors stays below 256 MB: what is large is read one after the
+// other.
+func TestMemory(t *testing.T) {
+	const variable = "PKGS_TEST_HOSTILE"
+	if dir := os.Getenv(variable); dir != "" {
+		readHostile(t, dir)
+		return
+	}
+	dir := t.TempDir()
+	n := 1 << 19
+	names, dirs := make([]string, n), make([]uint32, n)
+	modes := make([]uint16, n)
+	for i := range names {
+		names[i], modes[i] = strconv.Itoa(i), modeFile
+	}
+	empty := make([]string, 1<<20)
+	for name, values := range map[string][]value{
+		"paths": {strs(tagDirNames, "/bin/a&b/"), strs(tagBaseNames, names...), int32s(tagDirIndexes, dirs...),
+			int16s(tagFileModes, modes...), int32s(tagFileFlags, dirs...)},
+		"long paths": {strs(tagDirNames, "/"+strings.Repeat("d", 3000)+"/"), strs(tagBaseNames, names...), int32s(tagDirIndexes, dirs...),
+			int16s(tagFileModes, modes...), int32s(tagFileFlags, dirs...)},
+		"provides": {strs(1047, append(names, names...)...), int32s(1112, append(dirs, dirs...)...), strs(1113, empty...)},
+		"text":     {str(tagDescription, strings.Repeat("&", 10<<20))},
+		"lines":    {str(tagSummary, strings.Repeat("\n", 30<<20))},
+		"changes":  {int32s(tagChangeTimes, 1), strs(tagChangeNames, "a"), strs(tagChangeTexts, strings.Repeat("<", 11<<20))},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, strings.ReplaceAll(name, " ", "-")+".rpm"), forge(values...), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestMemory$", "-test.v")
+	cmd.Env = append(os.Environ(), variable+"="+dir, "GOMEMLIMIT=160MiB")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+	// The peak counts from the beginning of the program: before that, what this one had counts (getrusage(2)).
+	if !strings.Contains(string(out), "peak below 256 MB") {
+		t.Errorf("%s", out)
+	}
+}
+
+func readHostile(t *testing.T, dir string) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.rpm"))
+	if err != nil || len(files) != 6 {
+		t.Fatal(files, err)
+	}
+	var large sync.Mutex
+	var group sync.WaitGroup
+	for range 3 {
+		group.Go(func() {
+			m := Reader{Large: func() func() { large.Lock(); return large.Unlock }}
+			for _, name := range files {
+				f, err := os.Open(name)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				info, _ := f.Stat()
+				_, err = m.ReadPackage(f, info.Size(), filepath.Base(name))
+				t.Logf("%s: %v", filepath.Base(name), err)
+				f.Close()
+			}
+		})
+	}
+	group.Wait()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, peak, _ := strings.Cut(string(status), "VmHWM:")
+	peak, _, _ = strings.Cut(peak, " kB")
+	kB, err := strconv.Atoi(strings.TrimSpace(peak))
+	if err != nil || kB > 256<<10 {
+		t.Fatalf("took %d MB at most, %v", kB>>10, err)
+	}
+	t.Logf("peak below 256 MB: %d MB", kB>>10)
 }

@@ -44,9 +44,20 @@ func ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error)
 
 // Reader is memory for reading packages, for those who read many: by one goroutine at a time, any number of times.
 type Reader struct {
+	// Large, if it is not nil, is called before a package is taken apart whose headers have more than a megabyte, and what
+	// it returns when that is done. Only hostile packages, or those of ten thousands of files, have, and they can take
+	// some 200 MB each: whoever reads several at a time can have these come one after the other.
+	Large func() (done func())
+
 	head, buffer []byte
 	out          bytes.Buffer
 }
+
+// largeHeaders is where Large comes in, and largeOut what is not worth keeping of what was written.
+const (
+	largeHeaders = 1 << 20
+	largeOut     = 4 << 20
+)
 
 // ReadPackage is the function ReadPackage, but the fragments are good only until the next call.
 func (m *Reader) ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error) {
@@ -57,6 +68,12 @@ func (m *Reader) ReadPackage(r io.ReaderAt, size int64, href string) (p *Package
 	begun, err := m.begin(r, size)
 	if err != nil {
 		return nil, err
+	}
+	if m.Large != nil && size > largeHeaders && begun.claims() > largeHeaders {
+		defer m.Large()()
+	}
+	if m.out.Cap() > largeOut {
+		m.out = bytes.Buffer{}
 	}
 	f, err := readFile(begun, size)
 	if err != nil {
