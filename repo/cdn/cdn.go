@@ -59,6 +59,7 @@ type Config struct {
 type CDN struct {
 	Config
 	base *url.URL
+	rest func(context.Context, time.Duration) error // pauses; tests do not
 }
 
 // New checks cfg and fills in its defaults.
@@ -77,7 +78,7 @@ func New(cfg Config) (*CDN, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &CDN{cfg, base}, nil
+	return &CDN{cfg, base, pause}, nil
 }
 
 // Form is how a CDN is asked to forget objects: [*HTTP], [*Google] or [*Fastly].

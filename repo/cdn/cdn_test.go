@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -28,10 +27,18 @@ func object(name, body string) Object {
 	return Object{Name: name, Size: int64(len(body)), SHA256: fmt.Sprintf("%x", sha256.Sum256([]byte(body)))}
 }
 
+// readBack looks for objects and gives up after a few rounds, however long those take.
 func readBack(base string, objects ...Object) ReadBack {
+	rounds := 0
 	return ReadBack{
-		URL: base, Wait: 300 * time.Millisecond, Pause: 5 * time.Millisecond,
+		URL: base, Wait: time.Hour, Timeout: time.Minute,
 		Objects: func(context.Context) ([]Object, error) { return objects, nil },
+		rest: func(ctx context.Context, _ time.Duration) error {
+			if rounds++; rounds%3 == 0 {
+				return context.DeadlineExceeded
+			}
+			return ctx.Err()
+		},
 	}
 }
 
@@ -80,7 +87,8 @@ func TestPurgeAndReadBack(t *testing.T) {
 func TestReadBackIsPatient(t *testing.T) {
 	e := newEdge(t, map[string]string{"/" + inRelease: "serial 1"})
 	look := readBack(e.URL)
-	look.Wait = time.Minute
+	var pauses []time.Duration
+	look.rest = func(_ context.Context, while time.Duration) error { pauses = append(pauses, while); return nil }
 	rounds := 0
 	look.Objects = func(context.Context) ([]Object, error) {
 		rounds++
@@ -101,6 +109,9 @@ func TestReadBackIsPatient(t *testing.T) {
 	if n, err := look.Run(t.Context()); err != nil || n != 1 || rounds != 5 {
 		t.Fatal(n, err, rounds)
 	}
+	if want := []time.Duration{1, 2, 4, 8}; !slices.EqualFunc(pauses, want, func(a, b time.Duration) bool { return a == b*time.Second }) {
+		t.Errorf("the pauses were %v", pauses)
+	}
 }
 
 func TestReadBackOfNothing(t *testing.T) {
@@ -116,7 +127,7 @@ func TestReadBackOfNothing(t *testing.T) {
 
 	stop, cancel := context.WithCancel(t.Context())
 	look := readBack(e.URL, object(inRelease, "serial 1"))
-	look.Wait, look.Round = time.Hour, func(int, int) { cancel() }
+	look.Round = func(int, int) { cancel() }
 	if _, err = look.Run(stop); !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped, it returns %v", err)
 	}
@@ -209,22 +220,27 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// An answer may say how long to wait.
+// An answer may say how long to wait, within limits; otherwise pauses double.
 func TestRetryAfter(t *testing.T) {
-	var first, second atomic.Int64
-	a := newAPI(t, func(n int, c call) (int, map[string]string, string) {
-		if n == 0 {
-			first.Store(time.Now().UnixNano())
-			return 503, map[string]string{"Retry-After": "1"}, ""
+	for after, want := range map[string][2]time.Duration{
+		"":                              {250 * time.Millisecond, 500 * time.Millisecond},
+		"7":                             {7 * time.Second, 7 * time.Second},
+		"86400":                         {time.Minute, time.Minute},
+		"Fri, 31 Dec 1999 23:59:59 GMT": {250 * time.Millisecond, 500 * time.Millisecond},
+	} {
+		a := newAPI(t, func(n int, c call) (int, map[string]string, string) {
+			return map[bool]int{true: 503, false: 200}[n < 2], map[string]string{"Retry-After": after}, ""
+		})
+		c := newCDN(t, a.URL, purgeForm())
+		c.Pause = 500 * time.Millisecond
+		var pauses []time.Duration
+		c.rest = func(_ context.Context, while time.Duration) error { pauses = append(pauses, while); return nil }
+		if err := c.Purge(t.Context(), []string{inRelease}); err != nil {
+			t.Fatal(err)
 		}
-		second.Store(time.Now().UnixNano())
-		return 200, nil, ""
-	})
-	if err := newCDN(t, a.URL, purgeForm()).Purge(t.Context(), []string{inRelease}); err != nil {
-		t.Fatal(err)
-	}
-	if rest := time.Duration(second.Load() - first.Load()); rest < time.Second {
-		t.Errorf("asked again after %s", rest)
+		if len(pauses) != 2 || pauses[0] < want[0] || pauses[0] > want[1] || pauses[1] < want[0] || pauses[1] > max(want[1], time.Second) {
+			t.Errorf("after %q, the pauses were %v, want %v", after, pauses, want)
+		}
 	}
 }
 

@@ -44,6 +44,8 @@ type ReadBack struct {
 	Round     func(right, all int)
 	UserAgent string
 	Log       *slog.Logger
+
+	rest func(context.Context, time.Duration) error // pauses; nil is pause
 }
 
 // Stale is an object that has other bytes at its public address than in the bucket.
@@ -102,6 +104,9 @@ func (r ReadBack) Run(ctx context.Context) (int, error) {
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
+	if r.rest == nil {
+		r.rest = pause
+	}
 	// A client of packages asks for files as they are, and a compressed answer would hide what a cache does to them.
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true
@@ -111,7 +116,7 @@ func (r ReadBack) Run(ctx context.Context) (int, error) {
 	within, cancel := context.WithTimeout(ctx, r.Wait)
 	defer cancel()
 	var last []Stale
-	for pause := r.Pause; ; pause = min(2*pause, 15*time.Second) {
+	for next := r.Pause; ; next = min(2*next, 15*time.Second) {
 		objects, err := r.Objects(ctx)
 		if err != nil {
 			return 0, err
@@ -131,7 +136,7 @@ func (r ReadBack) Run(ctx context.Context) (int, error) {
 			r.Round(len(objects)-len(stale), len(objects))
 		}
 		r.Log.Info("not yet what was published", "objects", len(stale), "first", stale[0].String())
-		if wait(within, pause) != nil {
+		if r.rest(within, next) != nil {
 			if ctx.Err() != nil {
 				return 0, ctx.Err()
 			}

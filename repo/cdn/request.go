@@ -58,7 +58,7 @@ func (e *refusal) Error() string {
 func (c *CDN) make(ctx context.Context, client *http.Client, r *request) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Patience, fmt.Errorf("it was not done within %s", c.Patience))
 	defer cancel()
-	pause := c.Pause
+	next := c.Pause
 	for {
 		body, err := c.persist(ctx, client, r)
 		if err != nil {
@@ -77,10 +77,10 @@ func (c *CDN) make(ctx context.Context, client *http.Client, r *request) error {
 		if following == nil {
 			return nil
 		}
-		if wait(ctx, shorten(pause)) != nil {
+		if c.rest(ctx, shorten(next)) != nil {
 			return fmt.Errorf("%s %s: %w", r.method, r.url, context.Cause(ctx))
 		}
-		pause = min(2*pause, longest)
+		next = min(2*next, longest)
 		r = following
 	}
 }
@@ -90,7 +90,7 @@ const longest = time.Minute
 
 // persist makes one request until it is answered for good or the attempts are used up.
 func (c *CDN) persist(ctx context.Context, client *http.Client, r *request) ([]byte, error) {
-	pause := c.Pause
+	next := c.Pause
 	for attempt := 1; ; attempt++ {
 		body, err := c.once(ctx, client, r)
 		var refused *refusal
@@ -105,14 +105,14 @@ func (c *CDN) persist(ctx context.Context, client *http.Client, r *request) ([]b
 			return nil, fmt.Errorf("%w (the last of %d attempts)", err, attempt)
 		}
 		c.Log.Info("ask the CDN again", "url", r.url, "error", err)
-		rest := shorten(pause)
+		rest := shorten(next)
 		if refused != nil {
 			rest = min(max(rest, refused.after), longest)
 		}
-		if wait(ctx, rest) != nil {
+		if c.rest(ctx, rest) != nil {
 			return nil, context.Cause(ctx)
 		}
-		pause = min(2*pause, longest)
+		next = min(2*next, longest)
 	}
 }
 
@@ -178,9 +178,9 @@ type credentialsError struct{ err error }
 func (e *credentialsError) Error() string { return e.err.Error() }
 func (e *credentialsError) Unwrap() error { return e.err }
 
-// wait pauses.
-func wait(ctx context.Context, pause time.Duration) error {
-	timer := time.NewTimer(pause)
+// pause returns after a while, or with an error when ctx ends.
+func pause(ctx context.Context, while time.Duration) error {
+	timer := time.NewTimer(while)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -191,7 +191,7 @@ func wait(ctx context.Context, pause time.Duration) error {
 }
 
 // shorten takes up to a half off a pause, by chance, so that many who were refused together do not come back together.
-func shorten(pause time.Duration) time.Duration { return pause/2 + rand.N(pause/2+1) }
+func shorten(while time.Duration) time.Duration { return while/2 + rand.N(while/2+1) }
 
 // show is the beginning of what an answer says, in one line and without the secret, which it may repeat.
 func (r *request) show(said string) string {
