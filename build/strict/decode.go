@@ -115,10 +115,13 @@ func shorten(s string) string {
 
 // wrong reports a value of the wrong type.
 func (d *decoder) wrong(n ast.Node, name, expected string) {
+	what := found(n)
 	if name != "" {
 		name += ": "
+	} else if _, text := n.(*ast.StringNode); text {
+		what = "nothing but a text" // it may be a key or a passphrase, given in the place of this file
 	}
-	d.errorf(n, "%sfound %s, expected %s", name, found(n), expected)
+	d.errorf(n, "%sfound %s, expected %s", name, what, expected)
 }
 
 // pairs are the keys and values of a mapping in the order of the file.

@@ -81,7 +81,7 @@ func TestErrors(t *testing.T) {
 		{"comment", "# only\n\n", "f:1:1: the file is empty: expected a mapping of keys to values"},
 		{"dashes", "---\n", "f:1:1: the file is empty: expected a mapping of keys to values"},
 		{"null", "null\n", "f:1:1: the file is empty: expected a mapping of keys to values"},
-		{"scalar", "hello\n", `f:1:1: found the text "hello", expected a mapping with the keys ` + keys},
+		{"scalar", "hello\n", `f:1:1: found nothing but a text, expected a mapping with the keys ` + keys},
 		{"list", "- a\n", "f:1:1: found a list, expected a mapping with the keys " + keys},
 		{"unknown", "name: a\nfoo: b\n", `f:2:1: unknown key "foo": expected one of ` + keys},
 		{"nested", "name: a\nplaces:\n  - path: b\n    size: 3\n", `f:4:5: unknown key "size": expected one of mode, path`},

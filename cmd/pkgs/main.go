@@ -34,15 +34,15 @@ const (
 	exitRace      = 5
 )
 
-func main() { os.Exit(start(time.Now)) }
+func main() { os.Exit(start(time.Now, os.Stdout, os.Stderr)) }
 
 // start is the program on this machine, but for its clock. It returns the exit code.
-func start(now func() time.Time) int {
+func start(now func() time.Time, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// A second signal ends the program at once: the first has been noticed by then.
 	context.AfterFunc(ctx, stop)
-	return run(ctx, now, os.Args[1:], os.Stdout, os.Stderr)
+	return run(ctx, now, os.Args[1:], stdout, stderr)
 }
 
 // run is the program with its surroundings as arguments. It returns the exit code.

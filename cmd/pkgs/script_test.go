@@ -3,10 +3,12 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/keys/store/kmstest"
 )
 
@@ -29,10 +32,14 @@ import (
 //	serverelease                serves $WORK/release over HTTP and puts its address into $RELEASE
 //	kms KEY [lies|fails|hangs]  serves the throwaway key KEY as a KMS would and puts the address into $KMS
 //	gpghome KEY                 makes a home of gpg, with an agent, that has the throwaway key KEY: $GNUPGHOME
+//	locked FILE                 writes the throwaway key one to FILE, locked with a passphrase that it writes to the file passphrase
 //	flip FILE OFFSET            changes one byte; a negative OFFSET counts from the end
 //	replace FILE OLD NEW        changes text
 //	edge                        starts a CDN in front of $WORK/bucket and puts its address into $EDGE: see scriptEdge
 //	fetch STATUS URL            asks for an address
+//
+// After each script all its files are searched for private keys and passphrases, those that pkgs left and what it said, which
+// is written to $TEST_SAID.
 //
 // The environment variable TEST_NOW, such as 2026-12-01T00:00:00Z, stops the clock of pkgs there.
 func TestScripts(t *testing.T) {
@@ -44,6 +51,10 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	secrets, err := allSecrets()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -51,6 +62,13 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, ".cache"))
 			env.Setenv("TESTKEYS", keysDir)
 			env.Values[testingKey{}] = t
+			env.Setenv("TEST_SAID", filepath.Join(env.WorkDir, ".said"))
+			env.Defer(func() {
+				found, size, err := findSecrets(env.WorkDir, secrets)
+				if err != nil || len(found) > 0 || size == 0 {
+					t.Errorf("%s: key material in %d bytes: %v, %v", filepath.Base(env.WorkDir), size, found, err)
+				}
+			})
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "key.asc"), key, 0o600); err != nil {
 				return err
 			}
@@ -62,6 +80,7 @@ func TestScripts(t *testing.T) {
 			"serverelease": scriptServeRelease,
 			"kms":          scriptKMS,
 			"gpghome":      scriptGPGHome,
+			"locked":       scriptLocked,
 			"flip":         scriptFlip,
 			"replace":      scriptReplace,
 			"sign":         scriptSign,
@@ -76,7 +95,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"pkgs": scriptMain})
 }
 
-// scriptMain is main with the clock that TEST_NOW sets, if it does.
+// scriptMain is main with the clock that TEST_NOW sets, if it does. What it says goes to TEST_SAID as well.
 func scriptMain() {
 	now := time.Now
 	if set := os.Getenv("TEST_NOW"); set != "" {
@@ -86,7 +105,13 @@ func scriptMain() {
 		}
 		now = func() time.Time { return at }
 	}
-	os.Exit(start(now))
+	// The program that pkgs build --check runs has no such variable; what it says, pkgs says.
+	said, err := os.OpenFile(cmp.Or(os.Getenv("TEST_SAID"), os.DevNull), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintf(said, "%q\n", os.Args)
+	os.Exit(start(now, io.MultiWriter(os.Stdout, said), io.MultiWriter(os.Stderr, said)))
 }
 
 const scriptConfig = `bucket: bucket
@@ -218,6 +243,17 @@ func scriptGPGHome(ts *testscript.TestScript, neg bool, args []string) {
 		os.RemoveAll(dir)
 	})
 	ts.Check(ts.Exec("gpg", "--batch", "--quiet", "--import", filepath.Join(ts.Getenv("TESTKEYS"), args[0]+"-private.asc")))
+}
+
+func scriptLocked(ts *testscript.TestScript, neg bool, args []string) {
+	data, err := os.ReadFile(filepath.Join(ts.Getenv("TESTKEYS"), "one-private.asc"))
+	ts.Check(err)
+	key, err := keys.ReadPrivate("one", data, nil)
+	ts.Check(err)
+	locked, err := key.Armor([]byte(secretPassphrase))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), locked, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("passphrase"), []byte(secretPassphrase+"\n"), 0o600))
 }
 
 func scriptFlip(ts *testscript.TestScript, neg bool, args []string) {
