@@ -11,6 +11,7 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -210,15 +211,40 @@ func (c *check) primary(root, name string, data []byte) int {
 // of packages with ten thousand files have about two.
 const maxHeader = 16 << 20
 
+// front lets the headers be read from anywhere in what is only read once, and keeps no more of it than they take.
+type front struct {
+	in   io.Reader
+	read []byte
+	// err is what went wrong, other than that there is no more.
+	err error
+}
+
+func (f *front) ReadAt(p []byte, off int64) (int, error) {
+	if end := min(off+int64(len(p)), maxHeader); end > int64(len(f.read)) && f.err == nil {
+		have := len(f.read)
+		f.read = slices.Grow(f.read, int(end)-have)[:end]
+		n, err := io.ReadFull(f.in, f.read[have:])
+		f.read = f.read[:have+n]
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			f.err = err
+		}
+	}
+	if f.err != nil {
+		return 0, f.err
+	}
+	return bytes.NewReader(f.read).ReadAt(p, off)
+}
+
 // rpm reads an rpm file, checks the signature on its header and the digest of its payload, and returns how many bytes
 // it read. The index has a digest of the whole file; this is what rpm itself checks, also long after the download.
 func (c *check) rpm(name string, in io.Reader, size int64) (int64, error) {
-	head, err := io.ReadAll(io.LimitReader(in, min(size, maxHeader)))
+	front := &front{in: in}
+	signature, err := yum.ReadSignature(front, size, name)
+	head := front.read
 	n := int64(len(head))
-	if err != nil {
-		return n, err
+	if front.err != nil {
+		return n, front.err
 	}
-	signature, err := yum.ReadSignature(bytes.NewReader(head), size, name)
 	if err != nil {
 		c.found(name, "%v", err)
 		rest, err := io.Copy(io.Discard, in)
