@@ -178,13 +178,6 @@ func (p *program) redeliver(ctx context.Context, cfg *config, b bucket.Bucket, d
 	return d, d.failed(err)
 }
 
-// quietly is a delivery that is not told of: streams that are reconciled at the same time would talk across each other.
-func (p *program) quietly(cfg *config, stream layout.Stream) *delivery {
-	d := p.newDelivery(cfg, stream, 0)
-	d.out = io.Discard
-	return d
-}
-
 // purge makes the CDN forget objects, if there is one that can be purged.
 func (p *program) purge(ctx context.Context, cfg *config, d *delivery, names []string) error {
 	c, err := p.openCDN(cfg)

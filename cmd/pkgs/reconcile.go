@@ -193,7 +193,7 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 		}
 		c.Patience = cmp.Or(cfg.CDN.Wait, 2*time.Minute)
 	}
-	if cfg.Reconcile.Public || cfg.CDN != nil && (cfg.CDN.Readback == nil || *cfg.CDN.Readback) {
+	if cfg.Reconcile.Public || cfg.CDN.reads() {
 		if c.Public, err = verify.FromURL(cfg.URL, &http.Client{Timeout: time.Minute}); err != nil {
 			return nil, err
 		}
