@@ -358,7 +358,7 @@ func hashed(ctx context.Context, b bucket.Bucket, name, sha256 string) ([]byte, 
 		return nil, err
 	}
 	if got := digest(data); got != sha256 {
-		return nil, fmt.Errorf("%s/%s: has SHA-256 %s, the signed index says %s: it was altered after it was published", b, name, got, sha256)
+		return nil, &AlteredError{Bucket: b.String(), Name: name, Want: sha256, Have: got}
 	}
 	return data, nil
 }

@@ -252,6 +252,9 @@ func ReadState(ctx context.Context, b bucket.Bucket, stream layout.Stream) (*Sta
 	if err != nil {
 		return nil, err
 	}
+	if !m.Time.Equal(head.Time) {
+		return nil, fmt.Errorf("%s/%s: is of %s, and the manifest that it names of %s", b, stream.Head(), head.Time.Format(time.RFC3339), m.Time.Format(time.RFC3339))
+	}
 	state.Manifest = *m
 	return state, nil
 }
@@ -279,6 +282,16 @@ func anyPointer(ctx context.Context, b bucket.Bucket, stream layout.Stream) (str
 	return "", nil
 }
 
+// AlteredError says that an object does not have the bytes that what names it, a signed index or a later record, says.
+type AlteredError struct {
+	Bucket, Name string
+	Want, Have   string // SHA-256, lower-case hex
+}
+
+func (e *AlteredError) Error() string {
+	return fmt.Sprintf("%s/%s: has SHA-256 %s, and what names it says %s: it was altered after it was published", e.Bucket, e.Name, e.Have, e.Want)
+}
+
 // readManifest reads the manifest with a digest.
 func readManifest(ctx context.Context, b bucket.Bucket, stream layout.Stream, serial int64, sha256 string) (*Manifest, error) {
 	name := stream.Manifest(serial, sha256)
@@ -287,7 +300,7 @@ func readManifest(ctx context.Context, b bucket.Bucket, stream layout.Stream, se
 		return nil, err
 	}
 	if got := digest(data); got != sha256 {
-		return nil, fmt.Errorf("%s/%s: has SHA-256 %s, what names it says %s", b, name, got, sha256)
+		return nil, &AlteredError{Bucket: b.String(), Name: name, Want: sha256, Have: got}
 	}
 	m := &Manifest{}
 	if err := decodeJSON(data, m); err != nil {
@@ -301,6 +314,9 @@ func readManifest(ctx context.Context, b bucket.Bucket, stream layout.Stream, se
 
 // check refuses a manifest that is another's than its name says, or names objects outside of its stream.
 func (m *Manifest) check(stream layout.Stream, serial int64) error {
+	if (m.Previous == "") != (m.Serial == 1) {
+		return fmt.Errorf("is serial %d and says that %q came before it", m.Serial, m.Previous)
+	}
 	if m.Stream != stream || m.Serial != serial {
 		return fmt.Errorf("is the manifest of %s serial %d", m.Stream, m.Serial)
 	}

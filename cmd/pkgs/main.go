@@ -69,13 +69,14 @@ func exitCode(err error) int {
 	var moved *repo.MovedError
 	var damage *verify.DamageError
 	var chain *repo.ChainError
+	var altered *repo.AlteredError
 	var drift *driftError
 	var due *dueError
 	var busy *repo.BusyError
 	switch {
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &damage), errors.As(err, &chain):
+	case errors.As(err, &damage), errors.As(err, &chain), errors.As(err, &altered):
 		return exitIntegrity
 	case errors.As(err, &race), errors.As(err, &busy), errors.As(err, &moved):
 		return exitRace

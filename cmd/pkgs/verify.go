@@ -28,8 +28,9 @@ func newVerify(p *program) *cobra.Command {
 clients start. It reads the bucket, or with --url what a server or a mirror hands out. What is wrong is named
 object by object, and the exit code is 4 then.
 
-With --audit it also follows the records of all publications, in the bucket, from the last to the first: each names the
-one before it by digest.
+With --audit it also follows the records of all publications and promotions, in the bucket, from the last to the first:
+each names the one before it by digest, says who published, why, with which configuration and keys, and what came and
+went, which must be the difference between the two; and an index that it made must be signed by one of those keys.
 
 It needs the public keys only: those of the configuration's signing key and keyring, or of the file given with
 --keyring.`,
@@ -56,7 +57,7 @@ It needs the public keys only: those of the configuration's signing key and keyr
 			}
 			problems := []error{p.verifyAll(cmd.Context(), source, trusted, cfg, names)}
 			if audit {
-				problems = append(problems, p.audit(cmd.Context(), b, cfg, names))
+				problems = append(problems, p.audit(cmd.Context(), b, cfg, trusted, names))
 			}
 			return errors.Join(problems...)
 		},
@@ -121,7 +122,7 @@ func (p *program) verifyAll(ctx context.Context, source verify.Source, trusted *
 }
 
 // audit follows the records of streams' publications.
-func (p *program) audit(ctx context.Context, b bucket.Bucket, cfg *config, names []string) error {
+func (p *program) audit(ctx context.Context, b bucket.Bucket, cfg *config, trusted *keys.Keyring, names []string) error {
 	if len(names) == 0 {
 		var err error
 		if names, err = cfg.published(ctx, b); err != nil {
@@ -130,9 +131,9 @@ func (p *program) audit(ctx context.Context, b bucket.Bucket, cfg *config, names
 	}
 	var problems []error
 	for _, name := range names {
-		history, err := repo.History(ctx, b, layout.Stream(name), 0)
+		r, err := repo.Audit(ctx, b, layout.Stream(name), trusted)
 		if err == nil && p.output == "text" {
-			fmt.Fprintf(p.stdout, "audit %s: %d publications, each named by the next\n", name, len(history))
+			fmt.Fprintf(p.stdout, "audit %s: %d publications, each named by the next, and %d promotions; the last is serial %d, %s\n", name, r.Publications, r.Promotions, r.Serial, r.Manifest)
 		}
 		problems = append(problems, err)
 	}

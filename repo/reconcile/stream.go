@@ -25,6 +25,7 @@ type run struct {
 	state  *repo.State
 	// unpurged tells that the CDN could not be asked to forget something.
 	unpurged bool
+	adopt  []string // attestations that a run left which died
 }
 
 func (r *run) add(kind Kind, severity Severity, object, format string, args ...any) {
@@ -41,6 +42,12 @@ func (r *run) reconcile(ctx context.Context) *StreamReport {
 		var race *repo.RaceError
 		if errors.As(err, &race) && attempt < attempts && ctx.Err() == nil {
 			r.Log.Info("somebody else published in the meantime: start over", "stream", r.stream.Name, "serial", race.Serial)
+			continue
+		}
+		var taken *repo.TakenError
+		if errors.As(err, &taken) && attempt < attempts && r.adopt == nil {
+			r.Log.Info("a run that died left attestations: start over with those", "stream", r.stream.Name, "attestations", len(taken.Names))
+			r.adopt = taken.Names
 			continue
 		}
 		if err != nil {
@@ -98,7 +105,7 @@ func (r *run) once(ctx context.Context, work string) error {
 		}
 		return err
 	}
-	change := repo.Change{Base: r.state, Backfill: true}
+	change := repo.Change{Base: r.state, Backfill: true, Adopt: r.adopt}
 	var lost []string
 	if r.state.Exists() {
 		if lost, err = r.inspect(ctx, &change); err != nil {
