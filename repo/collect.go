@@ -126,8 +126,6 @@ func (p *Publisher) unnamed(ctx context.Context, c *Collection, state *State) ([
 		c.Objects++
 		c.Bytes += info.Size
 		switch class := layout.ClassOf(info.Name); {
-		case class == layout.Pointer && !state.Exists():
-			return nil, fmt.Errorf("%s/%s is there, and the stream's HEAD is not: the stream was published and is damaged, so nothing of it is deleted", c.Bucket, info.Name)
 		case named[info.Name]:
 		case class == layout.Hashed:
 			found = append(found, candidate{Info: info})

@@ -175,14 +175,12 @@ func (i *inspector) immutable() {
 	}
 }
 
-// pointers compares the pointers of the live snapshot. The last of them was written last; every plan reads that one. In a
-// store that counts in seconds, others may have been written in the same one, and then they are read.
+// pointers compares the pointers of the live snapshot. The last of them was written last; every plan reads that one.
 func (i *inspector) pointers() {
 	if len(i.m.Pointers) == 0 {
 		return
 	}
-	end := i.m.Pointers[len(i.m.Pointers)-1].Name
-	last := i.listed[end].Modified
+	last := i.listed[i.m.Pointers[len(i.m.Pointers)-1].Name].Modified
 	for _, pointer := range i.m.Pointers {
 		p, _ := pointer.in(i.head.URL)
 		info, ok := i.listed[p.Name]
@@ -193,7 +191,7 @@ func (i *inspector) pointers() {
 			i.damage(Displaced, p, "has %d bytes, and serial %d gives it %d", info.Size, i.head.Serial, p.Size)
 		case info.SHA256 != "" && info.SHA256 != p.SHA256:
 			i.damage(Displaced, p, "the bucket says that its SHA-256 is %s, and serial %d gives it %s", info.SHA256, i.head.Serial, p.SHA256)
-		case !info.Modified.Before(last) && p.Name != end:
+		case info.Modified.After(last):
 			i.suspects = append(i.suspects, suspect{p, Displaced, fmt.Sprintf("was written on %s", info.Modified.Format(time.DateTime))})
 		}
 	}

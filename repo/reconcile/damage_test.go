@@ -166,12 +166,14 @@ func TestDamage(t *testing.T) {
 	})
 }
 
-// wait lets the second pass in which HEAD was written, for the stores whose times have no fractions of one: what is changed
-// in the very second of a publication looks like a part of it.
+// wait lets the second pass in which HEAD and the last pointer were written, for the stores whose times have no fractions of
+// one: what is changed in the very second of a publication, or of a repair, looks like a part of it.
 func (s *scene) wait() {
-	for info, err := range s.bucket.List(s.t.Context(), streamName.Head()) {
-		if err == nil && info.Modified.Nanosecond() == 0 {
-			time.Sleep(time.Until(info.Modified.Add(1500 * time.Millisecond)))
+	for _, name := range []string{streamName.Head(), streamName.Rpm(layout.RepomdAsc)} {
+		for info, err := range s.bucket.List(s.t.Context(), name) {
+			if err == nil && info.Modified.Nanosecond() == 0 {
+				time.Sleep(time.Until(info.Modified.Add(1500 * time.Millisecond)))
+			}
 		}
 	}
 }

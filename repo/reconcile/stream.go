@@ -25,7 +25,7 @@ type run struct {
 	state  *repo.State
 	// unpurged tells that the CDN could not be asked to forget something.
 	unpurged bool
-	adopt  []string // attestations that a run left which died
+	adopt    []string // attestations that a run left which died
 }
 
 func (r *run) add(kind Kind, severity Severity, object, format string, args ...any) {
