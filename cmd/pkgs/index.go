@@ -125,7 +125,7 @@ type indexOptions struct {
 	stream, out                 string
 	format, layout              string
 	update, skipInvalid, sign   bool
-	contents, notAutomatic      bool
+	contents                    bool
 	compress, component, arches []string
 	validUntil                  time.Duration
 	release                     apt.Config
