@@ -106,6 +106,7 @@ func (run *execution) project(ctx context.Context, head Head, pointers []Pointer
 	for len(pointers) > 0 {
 		n := together(pointers)
 		var group errgroup.Group // a write that failed is no reason to break off the others
+		group.SetLimit(run.Parallel)
 		for _, pointer := range pointers[:n] {
 			group.Go(func() error { return run.projectOne(ctx, head, pointer) })
 		}

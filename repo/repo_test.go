@@ -37,22 +37,27 @@ func testStream() Stream {
 // now is the time of all tests: later than the test key, earlier than any clock.
 var now = time.Date(2025, 7, 1, 12, 0, 0, 0, time.UTC)
 
-var testSigner = sync.OnceValues(func() (*sign.Signer, error) {
+var readTestKey = sync.OnceValues(func() (*keys.Private, error) {
 	const file = "../keys/testdata/one-private.asc"
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	key, err := keys.ReadPrivate(file, data, func() ([]byte, error) { return nil, errors.New("is locked") })
-	if err != nil {
-		return nil, err
-	}
-	return sign.New(key)
+	return keys.ReadPrivate(file, data, func() ([]byte, error) { return nil, errors.New("is locked") })
 })
+
+func testKey(t testing.TB) *keys.Private {
+	t.Helper()
+	key, err := readTestKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
 
 func signer(t testing.TB) *sign.Signer {
 	t.Helper()
-	s, err := testSigner()
+	s, err := sign.New(testKey(t))
 	if err != nil {
 		t.Fatal(err)
 	}
