@@ -20,14 +20,14 @@ import (
 	"sigs.k8s.io/pkgs/sign"
 )
 
-// remembering is a key that makes each signature once: the tests here make the same publications in thousands of orders.
-type remembering struct {
+// repeating is a key that makes each signature once: the tests here make the same publications in thousands of orders.
+type repeating struct {
 	sign.Key
 	mu   sync.Mutex
 	made map[string][]byte // guarded by mu
 }
 
-func (r *remembering) Sign(ctx context.Context, data []byte, opts keys.SignOpts) ([]byte, error) {
+func (r *repeating) Sign(ctx context.Context, data []byte, opts keys.SignOpts) ([]byte, error) {
 	id := fmt.Sprint(digest(data), opts)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,13 +137,13 @@ type contest struct {
 	t     *testing.T
 	first *Plan // on top of which both begin
 	adds  [2]*Files
-	key   *remembering
+	key   *repeating
 }
 
 // newContest has both add another revision of a deb, each for one architecture.
 func newContest(t *testing.T) *contest {
 	t.Helper()
-	c := &contest{t: t, key: &remembering{Key: testKey(t), made: map[string][]byte{}}}
+	c := &contest{t: t, key: &repeating{Key: testKey(t), made: map[string][]byte{}}}
 	c.first = mustAdd(t, publisher(t, bucket.NewMemory()), packages(t, "1.35.0", "one"))
 	for i := range c.adds {
 		c.adds[i] = revised(t, "1.35.0", "1.2", "text")

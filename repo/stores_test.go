@@ -63,6 +63,17 @@ func openStore(t *testing.T, store *buckettest.Store) bucket.Bucket {
 	return b
 }
 
+// openHasty opens the bucket of a store that makes trouble: with fewer attempts than usual, so that some runs fail, and
+// with little patience.
+func openHasty(t *testing.T, store *buckettest.Store) bucket.Bucket {
+	t.Helper()
+	b, err := bucket.Options{Attempts: 5, Pause: time.Millisecond, Patience: 300 * time.Millisecond}.Open(store.Address("prefix"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // quickDir is a directory in memory where there is one: no test here cuts the power, and it is the waiting for the disk
 // that takes the time.
 func quickDir(t *testing.T) string {
