@@ -174,29 +174,36 @@ func (run *execution) putBack(name string) bool {
 // An object that was there before may be one that nothing names and that is to be deleted. So it is taken off the list of
 // those, and looked for once more.
 func (run *execution) createOne(ctx context.Context, w Write) error {
-	for attempt := 1; ; attempt++ {
+	for tries := 1; ; tries++ {
 		err := run.write(ctx, w)
 		if err == nil {
 			return nil
 		}
-		have, readErr := run.digestOf(ctx, w.Name)
+		marked, readErr := run.marked(ctx, w.Name)
+		have := ""
+		if readErr == nil {
+			have, readErr = run.digestOf(ctx, w.Name)
+		}
 		switch {
-		case readErr == nil && have == w.SHA256:
-			return nil
-		case readErr == nil:
-			return &ImmutableError{Name: w.Name, Want: w.SHA256, Have: have}
-		case !errors.Is(err, bucket.ErrCondition):
-			return err
-		case !errors.Is(readErr, bucket.ErrNotExist):
+		case errors.Is(readErr, bucket.ErrNotExist) && errors.Is(err, bucket.ErrCondition) && tries < 3:
+			continue // it was deleted in the meantime
+		case readErr != nil && errors.Is(err, bucket.ErrCondition):
 			return readErr
-		case attempt == maxRefused:
-			return fmt.Errorf("%w: it was refused because it exists, and then it did not, %d times: run the command again", err, attempt)
+		case readErr != nil:
+			return err
+		case have != w.SHA256:
+			return run.conflict(ctx, w, have)
+		case !marked:
+			return nil
+		}
+		if err := run.hold(ctx, run.plan.Stream, []string{w.Name}); err != nil {
+			return err
+		}
+		if _, err := run.Bucket.Stat(ctx, w.Name); !errors.Is(err, bucket.ErrNotExist) || tries >= 3 {
+			return err
 		}
 	}
 }
-
-// maxRefused is how often the creation of an object is tried that the store says is there, and does not have.
-const maxRefused = 3
 
 // conflict tells what it means that an object exists with other bytes. Attestations are only noted, unless they come from
 // another bucket: then the manifest has been made already.
