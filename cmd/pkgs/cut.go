@@ -233,6 +233,11 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 		if err := p.listStreams(ctx, b, cfg.repoStream(s)); err != nil {
 			return err
 		}
+		if plan.GivesKeys() {
+			if _, err := publisher.Site(ctx, layout.Stream(s.Name)); err != nil {
+				return err
+			}
+		}
 		if cfg.CDN != nil {
 			result.Delivery, undelivered = p.purgeChanged(ctx, cfg, plan)
 		}

@@ -11,7 +11,8 @@
 //	<stream>/rpm/<rpmarch>/kubeadm-1.34.1-1.1.x86_64.rpm
 //	<stream>/rpm/mirrorlist
 //	<stream>/rpm-snapshots/<serial>-<hash>/repodata/…
-//	<stream>/latest.txt
+//	<stream>/latest.txt <name>.sources <name>.list <name>.repo
+//	keys/<fingerprint>.asc
 //	.state/<stream>/HEAD
 //	.state/<stream>/manifests/<serial>-<hash>.json
 //	.state/<stream>/promotions/<serial>-<hash>.json
@@ -127,6 +128,12 @@ func (s Stream) Keeps() bool {
 	}
 	return true
 }
+
+// File is the object name of a page of the stream, such as core.repo.
+func (s Stream) File(name string) string { return string(s) + "/" + name }
+
+// Key is the object name of one public key by its fingerprint.
+func Key(fingerprint string) string { return "keys/" + fingerprint + ".asc" }
 
 // ByHash is where apt looks for an index by its digest when Release says Acquire-By-Hash: yes, relative to the
 // repository's root (https://wiki.debian.org/DebianRepository/Format#indices_acquisition_via_hashsums_.28by-hash.29).

@@ -133,7 +133,10 @@ func (r *run) once(ctx context.Context, work string) error {
 		if r.state, err = repo.ReadState(ctx, r.Publisher.Bucket, r.stream.Name); err != nil {
 			return err
 		}
-		var names []string
+		names, err := r.Publisher.Site(ctx, r.stream.Name)
+		if err != nil {
+			return err
+		}
 		for _, o := range plan.Visible() {
 			names = append(names, o.Name)
 		}

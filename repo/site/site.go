@@ -58,6 +58,17 @@ func repo(stream layout.Stream, url, from string) string {
 		nickname(stream), stream, from, url+"/"+stream.Rpm(layout.RepomdKey))
 }
 
+// Files are the files of a stream that a user can put on the machine as they are, instead of pasting lines: for apt in the
+// newer style and the older, and for dnf, yum and zypper.
+func Files(stream layout.Stream, url string) []layout.File {
+	name := nickname(stream)
+	return []layout.File{
+		{Path: name + ".sources", Data: []byte(AptSources(stream, url))},
+		{Path: name + ".list", Data: []byte(AptList(stream, url))},
+		{Path: name + ".repo", Data: []byte(Repo(stream, url))},
+	}
+}
+
 // ZypperAddrepo are the lines that add the stream to zypper without a file (zypper(8)), by the address of the repository
 // itself.
 func ZypperAddrepo(stream layout.Stream, url string) string {
@@ -73,9 +84,12 @@ func Instructions(stream layout.Stream, url string) string {
 	fmt.Fprintf(&b, "sudo mkdir -p -m 755 /etc/apt/keyrings\n")
 	fmt.Fprintf(&b, "curl -fsSL %s | sudo gpg --dearmor -o %s\n", url+"/"+stream.Deb(layout.ReleaseKey), AptKeyring(stream))
 	fmt.Fprintf(&b, "echo '%s' | sudo tee /etc/apt/sources.list.d/%s.list\n", strings.TrimSuffix(AptList(stream, url), "\n"), name)
-	fmt.Fprintf(&b, "sudo apt-get update\n\n")
+	fmt.Fprintf(&b, "sudo apt-get update\n")
+	fmt.Fprintf(&b, "# or, in the place of the line with echo:\n")
+	fmt.Fprintf(&b, "#   curl -fsSL %s | sudo tee /etc/apt/sources.list.d/%s.sources\n\n", url+"/"+stream.File(name+".sources"), name)
 	fmt.Fprintf(&b, "# %s with dnf or yum\n", stream)
-	fmt.Fprintf(&b, "cat <<'EOF' | sudo tee /etc/yum.repos.d/%s.repo\n%sEOF\n\n", name, Repo(stream, url))
+	fmt.Fprintf(&b, "cat <<'EOF' | sudo tee /etc/yum.repos.d/%s.repo\n%sEOF\n", name, Repo(stream, url))
+	fmt.Fprintf(&b, "# or:\n#   curl -fsSL %s | sudo tee /etc/yum.repos.d/%s.repo\n\n", url+"/"+stream.File(name+".repo"), name)
 	fmt.Fprintf(&b, "# %s with zypper\n", stream)
 	fmt.Fprintf(&b, "sudo rpm --import %s\n", url+"/"+stream.Rpm(layout.RepomdKey))
 	fmt.Fprintf(&b, "cat <<'EOF' | sudo tee /etc/zypp/repos.d/%s.repo\n%sEOF\n", name, Repo(stream, url))
