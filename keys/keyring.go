@@ -130,16 +130,22 @@ func (k *Keyring) Only(fingerprint string) *Keyring {
 // Armor writes all keys as one armored block, as Release.key and repomd.xml.key hold them. Keys that were read are
 // written with the bytes that were read.
 func (k *Keyring) Armor() ([]byte, error) {
+	data := k.Binary()
+	if len(data) == 0 {
+		return nil, fmt.Errorf("there is no key to export")
+	}
+	return frame.Encode(frame.PublicKey, data), nil
+}
+
+// Binary is what Armor writes without its armor: what apt's Signed-By and gpgv read as a keyring.
+func (k *Keyring) Binary() []byte {
 	var data bytes.Buffer
 	for _, c := range k.certs {
 		for _, p := range c.packets {
 			data.Write(p)
 		}
 	}
-	if data.Len() == 0 {
-		return nil, fmt.Errorf("there is no key to export")
-	}
-	return frame.Encode(frame.PublicKey, data.Bytes()), nil
+	return data.Bytes()
 }
 
 // Keys tells of each key what a person needs to know.

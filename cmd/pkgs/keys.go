@@ -15,7 +15,7 @@ func newKeys(p *program) *cobra.Command {
 		Use:   "keys",
 		Short: "Make, watch and rotate signing keys",
 	}
-	cmd.AddCommand(newKeysList(p), newKeysCheck(p), newKeysRotate(p), newKeysGenerate(p), newKeysCertify(p), newKeysExport(p))
+	cmd.AddCommand(newKeysList(p), newKeysCheck(p), newKeysRotate(p), newKeysGenerate(p), newKeysCertify(p), newKeysExport(p), newKeysPackage(p))
 	return cmd
 }
 

@@ -32,6 +32,8 @@ type rotationConfig struct {
 	// of keys that users were given and are given no more. Both break clients, and are for keys that were lost or stolen.
 	Unannounced []fingerprint `yaml:"unannounced"`
 	Withdrawn   []fingerprint `yaml:"withdrawn"`
+	// Package is the package that brings users the keyring.
+	Package *keyringPackageConfig `yaml:"package"`
 }
 
 // day is a date, and the time at which it begins in UTC.
