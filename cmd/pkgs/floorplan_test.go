@@ -21,7 +21,8 @@ var floors = []string{
 	"repo/dir", // a directory is a repository without streams, buckets or gates
 	"sign",     // signs indexes, not bytes: so it knows their formats
 	"repo/apt", "repo/yum", "repo/site",
-	"repo/packed", // how indexes are compressed, which is nothing to their formats
+	"repo/refusal", // how readers of both formats say no
+	"repo/packed",  // how indexes are compressed, which is nothing to their formats
 	"repo/cdn",
 	"build",
 	"build/deb", "build/rpm",
@@ -64,8 +65,9 @@ var walls = map[string][]string{
 	// Signatures are made and checked the same way wherever the key is kept.
 	"sign": {"keys/store"},
 	// A directory in place knows no buckets.
-	"repo/dir":    {"repo/bucket", "build"},
-	"repo/packed": {"repo/bucket", "repo/layout", "sign", "keys"},
+	"repo/dir":     {"repo/bucket", "build"},
+	"repo/refusal": {"repo/bucket", "repo/layout", "sign", "keys"},
+	"repo/packed":  {"repo/bucket", "repo/layout", "sign", "keys"},
 	// The formats are functions from packages to files, and siblings that do not know each other.
 	"repo/apt":  {"repo/yum", "repo/site", "repo/bucket", "sign", "keys", "build"},
 	"repo/yum":  {"repo/apt", "repo/site", "repo/bucket", "sign", "keys", "build"},

@@ -38,25 +38,8 @@
 // program wrote, or somebody edited, is refused even where apt would take it.
 package apt
 
-import "fmt"
+import "sigs.k8s.io/pkgs/repo/refusal"
 
-// Error says which file was refused and why. Every error of this package that concerns one file is an *Error.
-type Error struct {
-	// File is the name that the caller gave, or "Packages" or "Release".
-	File string
-	Err  error
-}
-
-func (e *Error) Error() string { return e.File + ": " + e.Err.Error() }
-func (e *Error) Unwrap() error { return e.Err }
-
-// refuse turns a panic of a library over hostile input into an error, and puts the file's name to every error. It is
-// to be deferred with the address of the function's error.
-func refuse(file string, err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("malformed: %v", r)
-	}
-	if *err != nil {
-		*err = &Error{file, *err}
-	}
-}
+// Error says which file was refused and why. Every error of this package that concerns one file is an *Error, with the
+// name that the caller gave, or "Packages" or "Release".
+type Error = refusal.Error

@@ -8,6 +8,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // file is a .deb of which the beginning is in memory. What an index needs stands there in nearly every package, and is
@@ -151,7 +153,7 @@ func checkFormat(m member) error {
 		return err
 	}
 	if line, _, ok := strings.Cut(string(text), "\n"); !ok || !strings.HasPrefix(line, "2.") {
-		return fmt.Errorf("format version is %q, expected 2.0", shorten(line))
+		return fmt.Errorf("format version is %q, expected 2.0", refusal.Shorten(line))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Installed is one thing that a package installs.
@@ -36,7 +38,7 @@ const (
 // with filename, says why a package is refused: for devices, FIFOs, paths that are relative, dotted or there twice, and
 // data that unpacks to more than 32 MiB and 50 times its packed size.
 func ReadContents(r io.ReaderAt, size int64, filename string) (list []Installed, err error) {
-	defer refuse(filename, &err)
+	defer refusal.Recover(filename, &err)
 	m, err := readMembers(r, size)
 	if err != nil {
 		return nil, err
@@ -65,13 +67,13 @@ func readData(m member) ([]Installed, error) {
 		}
 		entry, err := installed(h)
 		if err != nil {
-			return nil, fmt.Errorf("member %q: %w", shorten(h.Name), err)
+			return nil, fmt.Errorf("member %q: %w", refusal.Shorten(h.Name), err)
 		}
 		if entry.Path == "/" {
 			continue
 		}
 		if seen[entry.Path] {
-			return nil, fmt.Errorf("a second member %q", shorten(h.Name))
+			return nil, fmt.Errorf("a second member %q", refusal.Shorten(h.Name))
 		}
 		seen[entry.Path] = true
 		names += len(entry.Path) + len(entry.Target)
@@ -96,7 +98,7 @@ func installed(h *tar.Header) (Installed, error) {
 	case tar.TypeSymlink:
 		entry.Target = h.Linkname
 		if h.Linkname == "" || checkText([]byte(h.Linkname)) != nil || strings.ContainsAny(h.Linkname, "\n\t") {
-			return entry, fmt.Errorf("link target %q is not readable text", shorten(h.Linkname))
+			return entry, fmt.Errorf("link target %q is not readable text", refusal.Shorten(h.Linkname))
 		}
 	case tar.TypeLink:
 		if entry.Target, err = installPath(h.Linkname); err != nil {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // form is what the value of a field must look like.
@@ -108,7 +110,7 @@ func (g Grammar) checkField(f field) error {
 		}
 	}
 	if want, ok := grammars[g][kind]; ok && !want.MatchString(f.value) {
-		return fmt.Errorf("field %s: %q: expected %s", f.name, shorten(f.value), want.words)
+		return fmt.Errorf("field %s: %q: expected %s", f.name, refusal.Shorten(f.value), want.words)
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 func TestRefused(t *testing.T) {
@@ -132,7 +134,7 @@ func TestRefusedControl(t *testing.T) {
 	} {
 		control := strings.Replace(plainControl, "Description", c.edit+"\nDescription", 1)
 		if p, err := read(debOf(control)); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%q: got %v, %v, want an error with %q", shorten(c.edit), p, err, c.want)
+			t.Errorf("%q: got %v, %v, want an error with %q", refusal.Shorten(c.edit), p, err, c.want)
 		}
 	}
 	for _, c := range []struct{ old, new, want string }{
@@ -149,7 +151,7 @@ func TestRefusedControl(t *testing.T) {
 	} {
 		control := strings.Replace(plainControl, c.old, c.new, 1)
 		if p, err := read(debOf(control)); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%q for %q: got %v, %v, want an error with %q", shorten(c.new), c.old, p, err, c.want)
+			t.Errorf("%q for %q: got %v, %v, want an error with %q", refusal.Shorten(c.new), c.old, p, err, c.want)
 		}
 	}
 }

@@ -16,15 +16,15 @@ import (
 // whose architecture cfg does not list, are an error.
 func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 	if err := cfg.check(); err != nil {
-		return nil, &Error{layout.Release, err}
+		return nil, &Error{File: layout.Release, Err: err}
 	}
 	list, err := sorted(packages)
 	if err != nil {
-		return nil, &Error{layout.Packages, err}
+		return nil, &Error{File: layout.Packages, Err: err}
 	}
 	for _, p := range list {
 		if err := cfg.covers(p); err != nil {
-			return nil, &Error{p.Filename, err}
+			return nil, &Error{File: p.Filename, Err: err}
 		}
 	}
 	plain, err := writePackages(list)
@@ -33,7 +33,7 @@ func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 	}
 	packed, err := compress(plain)
 	if err != nil {
-		return nil, &Error{layout.PackagesGz, err}
+		return nil, &Error{File: layout.PackagesGz, Err: err}
 	}
 	indexes := []IndexFile{describe(layout.Packages, plain), describe(layout.PackagesGz, packed)}
 	return []layout.File{

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/pkgs/build/payload/lzma2"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Package is one .deb as an apt index describes it. The other fields repeat what Stanza says, for those who plan with
@@ -31,6 +33,10 @@ type Package struct {
 	Section string
 	// Stanza is the package's paragraph of a Packages file, without the empty line that ends it there.
 	Stanza []byte
+
+	// read is the package as it was read. As long as nothing differs from it, Index need not read the stanza once more,
+	// which takes several times as long as all else that it does.
+	read *Package
 }
 
 // ReadPackage reads the .deb of size bytes that r holds. Filename is what the index will call it, relative to the
@@ -60,7 +66,7 @@ type scratch struct {
 
 // ReadPackage is the function ReadPackage with the grammar of the Reader.
 func (m *Reader) ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err error) {
-	defer refuse(filename, &err)
+	defer refusal.Recover(filename, &err)
 	g := m.Grammar
 	if err := g.checkFilename(filename); err != nil {
 		return nil, err
@@ -92,11 +98,11 @@ func (m *Reader) ReadPackage(r io.ReaderAt, size int64, filename string) (p *Pac
 		field{"Filename", filename},
 		field{"Size", strconv.FormatInt(size, 10)},
 		field{"SHA256", digest})
-	return newPackage(fields, writeStanza(fields)), nil
+	return g.newPackage(fields, writeStanza(fields)), nil
 }
 
 // newPackage fills in a package from the fields of its stanza, which have been checked.
-func newPackage(fields []field, stanza []byte) *Package {
+func (g Grammar) newPackage(fields []field, stanza []byte) *Package {
 	p := &Package{Stanza: stanza}
 	var depends []string
 	for _, f := range fields {
@@ -122,7 +128,17 @@ func newPackage(fields []field, stanza []byte) *Package {
 		}
 	}
 	p.Depends = strings.Join(depends, ", ")
+	if g == Strict {
+		as := *p
+		p.read = &as
+	}
 	return p
+}
+
+// isAsRead tells whether the package is what was read: the same stanza, not one of the same text, and the same fields.
+func (p *Package) isAsRead() bool {
+	return p.read != nil && len(p.Stanza) > 0 && len(p.Stanza) == len(p.read.Stanza) && &p.Stanza[0] == &p.read.Stanza[0] &&
+		same(p, p.read)
 }
 
 // parseStanza is the inverse of what ReadPackage makes of fields: it accepts the stanzas that writeStanza writes of an
@@ -153,15 +169,15 @@ func (g Grammar) parseStanza(stanza []byte) (*Package, error) {
 		return nil, fmt.Errorf("field Filename: %w", err)
 	}
 	if !sizeForm.MatchString(size) {
-		return nil, fmt.Errorf("field Size: %q is no number of bytes", shorten(size))
+		return nil, fmt.Errorf("field Size: %q is no number of bytes", refusal.Shorten(size))
 	}
 	if !digestForm.MatchString(digest) {
-		return nil, fmt.Errorf("field SHA256: %q is no digest in lower-case hex", shorten(digest))
+		return nil, fmt.Errorf("field SHA256: %q is no digest in lower-case hex", refusal.Shorten(digest))
 	}
 	if string(writeStanza(fields)) != string(stanza) {
 		return nil, errors.New("not in the form that this program writes")
 	}
-	return newPackage(fields, stanza), nil
+	return g.newPackage(fields, stanza), nil
 }
 
 var (
@@ -178,7 +194,7 @@ var (
 func (g Grammar) checkFilename(name string) error {
 	if !filenameForm[g].MatchString(name) || path.Clean(name) != name || strings.HasPrefix(name, "../") || len(name) > 512 {
 		return fmt.Errorf("file name %q is not fit for an index: expected a relative path without . and .. that ends in "+
-			".deb, of letters, digits and . + ~ _ : = , @ -", shorten(name))
+			".deb, of letters, digits and . + ~ _ : = , @ -", refusal.Shorten(name))
 	}
 	return nil
 }

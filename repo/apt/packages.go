@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // sorted returns packages in the order of an index. Two packages that a client could not tell apart, or two of one file
@@ -49,21 +51,32 @@ func writePackages(packages []*Package) ([]byte, error) {
 	}
 	data := make([]byte, 0, size)
 	for _, p := range packages {
-		back, err := Strict.parseStanza(p.Stanza)
-		if err != nil {
-			return nil, &Error{p.Filename, fmt.Errorf("stanza: %w", err)}
-		}
-		if !same(back, p) {
-			return nil, &Error{p.Filename, errors.New("the stanza describes another package than the fields beside it")}
+		if err := p.check(); err != nil {
+			return nil, &Error{File: p.Filename, Err: err}
 		}
 		data = append(append(data, p.Stanza...), '\n')
 	}
 	return data, nil
 }
 
+// check tells whether the package is one that ReadPackage could have made.
+func (p *Package) check() error {
+	if p.isAsRead() {
+		return nil
+	}
+	back, err := Strict.parseStanza(p.Stanza)
+	if err != nil {
+		return fmt.Errorf("stanza: %w", err)
+	}
+	if !same(back, p) {
+		return errors.New("the stanza describes another package than the fields beside it")
+	}
+	return nil
+}
+
 func same(a, b *Package) bool {
 	return a.Name == b.Name && a.Version == b.Version && a.Architecture == b.Architecture && a.Filename == b.Filename &&
-		a.Size == b.Size && a.SHA256 == b.SHA256 && a.Depends == b.Depends && a.Provides == b.Provides
+		a.Size == b.Size && a.SHA256 == b.SHA256 && a.Depends == b.Depends && a.Provides == b.Provides && a.Section == b.Section
 }
 
 // ParsePackages reads a Packages file that Index wrote and returns the packages in its order: equal to those that Index
@@ -75,20 +88,27 @@ func ParsePackages(data []byte) (packages []*Package, err error) {
 
 // ParsePackages is the function ParsePackages with this grammar.
 func (g Grammar) ParsePackages(data []byte) (packages []*Package, err error) {
-	defer refuse("Packages", &err)
-	for line, rest := 1, data; len(rest) > 0; {
-		end := bytes.Index(rest, []byte("\n\n"))
-		if end < 0 {
-			return nil, fmt.Errorf("stanza at line %d: no empty line ends it", line)
+	defer refusal.Recover("Packages", &err)
+	line := func(at int) int { return 1 + bytes.Count(data[:at], []byte("\n")) }
+	ends := []int{0} // of the stanzas and of the empty lines behind them
+	for at := 0; at < len(data); {
+		n := bytes.Index(data[at:], []byte("\n\n"))
+		if n < 0 {
+			return nil, fmt.Errorf("stanza at line %d: no empty line ends it", line(at))
 		}
-		stanza := rest[: end+1 : end+1]
-		rest = rest[end+2:]
-		p, err := g.parseStanza(stanza)
-		if err != nil {
-			return nil, fmt.Errorf("stanza at line %d: %w", line, err)
+		at += n + 2
+		ends = append(ends, at)
+	}
+	packages = make([]*Package, len(ends)-1)
+	err = refusal.Each(len(packages), func(i int) (err error) {
+		at, end := ends[i], ends[i+1]-1
+		if packages[i], err = g.parseStanza(data[at:end:end]); err != nil {
+			return fmt.Errorf("stanza at line %d: %w", line(at), err)
 		}
-		line += bytes.Count(stanza, []byte("\n")) + 1
-		packages = append(packages, p)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	list, err := sorted(packages)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // field is one field of a paragraph. The value has no line feed at its end; the lines after the first keep the space
@@ -50,7 +52,7 @@ func (g Grammar) parseParagraph(data []byte) ([]field, error) {
 		}
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || !g.isFieldName(name) {
-			return nil, fmt.Errorf("line %d: %q is not a field: expected \"Name: value\"", n, shorten(line))
+			return nil, fmt.Errorf("line %d: %q is not a field: expected \"Name: value\"", n, refusal.Shorten(line))
 		}
 		name = capitals(name)
 		if seen[name] {
@@ -75,26 +77,12 @@ func (g Grammar) parseParagraph(data []byte) ([]field, error) {
 func checkText(data []byte) error {
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
-		if bad := badRune(r, size); bad != "" {
+		if bad := refusal.Rune(r, size); bad != "" {
 			return fmt.Errorf("line %d: %s", 1+bytes.Count(data[:i], []byte("\n")), bad)
 		}
 		i += size
 	}
 	return nil
-}
-
-func badRune(r rune, size int) string {
-	switch {
-	case r == '\n' || r == '\t':
-		return ""
-	case r == utf8.RuneError && size == 1:
-		return "not UTF-8"
-	case r < ' ' || r >= 0x7f && r < 0xa0:
-		return fmt.Sprintf("control character %U", r)
-	case r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe:
-		return fmt.Sprintf("code point %U, which is no character", r)
-	}
-	return ""
 }
 
 // isFieldName tells whether s may name a field: words of letters and digits, joined by hyphens, beginning with a letter.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Relation is one comma-separated part of Depends and its like: any one of the alternatives satisfies it.
@@ -80,7 +82,7 @@ func (g Grammar) parseAlternative(text string) (Alternative, error) {
 	m := relationForm[g].FindStringSubmatch(text)
 	if m == nil {
 		return Alternative{}, fmt.Errorf("%q is not a relation to a package: expected name or name (>= version)",
-			shorten(text))
+			refusal.Shorten(text))
 	}
 	if m[4] != "" {
 		if err := g.checkVersion(m[4]); err != nil {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/pkgs/repo/layout"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Config is what a Release file says of its repository. Texts are one line each; those that are empty are left out.
@@ -66,24 +68,24 @@ func (cfg Config) check() error {
 			return fmt.Errorf("field %s: %w", f.name, err)
 		}
 		if strings.ContainsAny(f.value, "\n\t") || strings.TrimSpace(f.value) != f.value || len(f.value) > 1000 {
-			return fmt.Errorf("field %s: %q: expected one line without spaces around it", f.name, shorten(f.value))
+			return fmt.Errorf("field %s: %q: expected one line without spaces around it", f.name, refusal.Shorten(f.value))
 		}
 	}
 	for _, f := range []field{{"Suite", cfg.Suite}, {"Codename", cfg.Codename}, {"Version", cfg.Version}} {
 		if f.value != "" && !suiteForm.MatchString(f.value) {
-			return fmt.Errorf("field %s: %q: expected one word of letters, digits and + . : / ~ _ -", f.name, shorten(f.value))
+			return fmt.Errorf("field %s: %q: expected one word of letters, digits and + . : / ~ _ -", f.name, refusal.Shorten(f.value))
 		}
 	}
 	seen := make(map[string]bool)
 	for _, a := range cfg.Architectures {
 		if !grammars[Strict][architecture].MatchString(a) || seen[a] {
-			return fmt.Errorf("field Architectures: %q is no architecture, or there twice", shorten(a))
+			return fmt.Errorf("field Architectures: %q is no architecture, or there twice", refusal.Shorten(a))
 		}
 		seen[a] = true
 	}
 	for i, c := range cfg.Components {
 		if !suiteForm.MatchString(c) || slices.Contains(cfg.Components[:i], c) {
-			return fmt.Errorf("field Components: %q is no component, or there twice", shorten(c))
+			return fmt.Errorf("field Components: %q is no component, or there twice", refusal.Shorten(c))
 		}
 	}
 	for _, t := range []time.Time{cfg.Date, cfg.ValidUntil} {
@@ -151,7 +153,7 @@ func (cfg Config) release(indexes []IndexFile) []byte {
 // the file is in. They are listed in the order of their paths.
 func (cfg Config) WriteRelease(indexes []IndexFile) ([]byte, error) {
 	if err := cfg.check(); err != nil {
-		return nil, &Error{layout.Release, err}
+		return nil, &Error{File: layout.Release, Err: err}
 	}
 	indexes = slices.SortedFunc(slices.Values(indexes), func(a, b IndexFile) int { return cmp.Compare(a.Path, b.Path) })
 	return cfg.release(indexes), nil
@@ -178,7 +180,7 @@ const maxRelease = 1 << 20
 // ParseRelease reads a Release file that Index wrote: Index makes the same bytes of what it returns. The text of an
 // InRelease has to be taken out of its signature first.
 func ParseRelease(data []byte) (release *Release, err error) {
-	defer refuse(layout.Release, &err)
+	defer refusal.Recover(layout.Release, &err)
 	if len(data) > maxRelease {
 		return nil, fmt.Errorf("larger than %d bytes", maxRelease)
 	}
@@ -245,11 +247,11 @@ func parseIndexFiles(value string) ([]IndexFile, error) {
 	for _, line := range strings.Split(strings.TrimPrefix(value, "\n"), "\n") {
 		part := strings.Split(strings.TrimPrefix(line, " "), " ")
 		if len(part) != 3 || !digestForm.MatchString(part[0]) || !pathForm.MatchString(part[2]) {
-			return nil, fmt.Errorf("%q is not a digest, a size and a path", shorten(line))
+			return nil, fmt.Errorf("%q is not a digest, a size and a path", refusal.Shorten(line))
 		}
 		size, err := strconv.ParseInt(part[1], 10, 63)
 		if err != nil || size < 0 {
-			return nil, fmt.Errorf("%q is no size", shorten(part[1]))
+			return nil, fmt.Errorf("%q is no size", refusal.Shorten(part[1]))
 		}
 		if n := len(files); n > 0 && files[n-1].Path >= part[2] {
 			return nil, fmt.Errorf("%s stands behind %s: not in order", part[2], files[n-1].Path)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"pault.ag/go/debian/version"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // versionForm is the grammar of Debian Policy 5.6.12, without the colons that it allows in the upstream version when
@@ -22,7 +24,7 @@ func (g Grammar) checkVersion(v string) error {
 	m := versionForm[g].FindStringSubmatch(v)
 	if m == nil || len(v) > 256 || strings.HasSuffix(v, "-") {
 		return fmt.Errorf("%q is not a version: expected [epoch:]upstream[-revision], beginning with a digit, "+
-			"of letters, digits and . + ~ -", shorten(v))
+			"of letters, digits and . + ~ -", refusal.Shorten(v))
 	}
 	if _, err := strconv.ParseInt(m[1], 10, 32); m[1] != "" && err != nil {
 		return fmt.Errorf("epoch %s of version %q is too large: dpkg takes at most 2147483647", m[1], v)
@@ -44,12 +46,4 @@ func CompareVersions(a, b string) int {
 		return 1
 	}
 	return version.Compare(va, vb)
-}
-
-// shorten keeps a value that is quoted in an error to a readable length.
-func shorten(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "…"
-	}
-	return s
 }

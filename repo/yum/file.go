@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Tags of the signature header and of the main header that this package reads.
@@ -92,7 +94,7 @@ func readFile(r io.ReaderAt, size int64) (*file, error) {
 		return nil, fmt.Errorf("signature header: %w", err)
 	}
 	if digest := sha256.Sum256(f.main.raw); want != "" && want != hex.EncodeToString(digest[:]) {
-		return nil, fmt.Errorf("main header has the SHA-256 digest %x, but the package says %q", digest, shorten(want))
+		return nil, fmt.Errorf("main header has the SHA-256 digest %x, but the package says %q", digest, refusal.Shorten(want))
 	}
 	return f, nil
 }

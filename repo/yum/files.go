@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path"
 	"strings"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // packageFile is one file of a package. Its kind is "dir", "ghost" or empty for all others.
@@ -27,7 +29,7 @@ func (f packageFile) check(source bool) error {
 	}
 	if path.Clean(p) != p || !strings.HasPrefix(p, "/") || len(p) > maxPath {
 		return fmt.Errorf("path %q is not absolute, or has empty, . or .. segments, or more than %d bytes",
-			shorten(f.path), maxPath)
+			refusal.Shorten(f.path), maxPath)
 	}
 	return nil
 }
@@ -82,7 +84,7 @@ func (r *record) readFiles(f *file) error {
 	total := 0
 	for i, base := range bases {
 		if indexes[i] >= uint64(len(dirs)) {
-			return fmt.Errorf("file %q is in directory %d of %d", shorten(base), indexes[i], len(dirs))
+			return fmt.Errorf("file %q is in directory %d of %d", refusal.Shorten(base), indexes[i], len(dirs))
 		}
 		if total += len(dirs[indexes[i]]) + len(base); total > maxPaths {
 			return fmt.Errorf("more than %d bytes of paths", maxPaths)
@@ -96,7 +98,7 @@ func (r *record) readFiles(f *file) error {
 				entry.kind = "ghost"
 			}
 		default:
-			return fmt.Errorf("file %q is no file, link or directory (mode %#o)", shorten(entry.path), modes[i])
+			return fmt.Errorf("file %q is no file, link or directory (mode %#o)", refusal.Shorten(entry.path), modes[i])
 		}
 		if err := entry.check(r.arch == "src"); err != nil {
 			return err
@@ -109,7 +111,7 @@ func (r *record) readFiles(f *file) error {
 		}
 		if seen != nil {
 			if seen[entry.path] {
-				return fmt.Errorf("file %q is there twice", shorten(entry.path))
+				return fmt.Errorf("file %q is there twice", refusal.Shorten(entry.path))
 			}
 			seen[entry.path] = true
 		}

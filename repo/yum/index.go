@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"runtime"
 	"slices"
 	"time"
 
@@ -17,6 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sigs.k8s.io/pkgs/repo/layout"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Config is what an index says of its repository.
@@ -38,7 +39,7 @@ var (
 func (cfg Config) check() error {
 	switch {
 	case !revisionForm.MatchString(cfg.Revision):
-		return fmt.Errorf("revision %q is no decimal number", shorten(cfg.Revision))
+		return fmt.Errorf("revision %q is no decimal number", refusal.Shorten(cfg.Revision))
 	case cfg.Date.Unix() < 0:
 		return fmt.Errorf("the date %s is before 1970", cfg.Date.Format(time.DateOnly))
 	}
@@ -48,7 +49,7 @@ func (cfg Config) check() error {
 func checkPrefix(prefix string) error {
 	if !prefixForm.MatchString(prefix) {
 		return fmt.Errorf("prefix %q does not lead to another repository: expected a path like ../../rpm/",
-			shorten(prefix))
+			refusal.Shorten(prefix))
 	}
 	return nil
 }
@@ -94,13 +95,19 @@ func indexes() [3]index {
 // what ReadPackage makes, are an error.
 func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 	if err := cfg.check(); err != nil {
-		return nil, &Error{layout.Repomd, err}
+		return nil, &Error{File: layout.Repomd, Err: err}
 	}
 	list, err := sorted(packages)
 	if err != nil {
-		return nil, &Error{"primary", err}
+		return nil, &Error{File: "primary", Err: err}
 	}
-	if err := checkPackages(list); err != nil {
+	err = refusal.Each(len(list), func(i int) error {
+		if err := list[i].check(); err != nil {
+			return &Error{File: list[i].Href, Err: err}
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	parts := indexes()
@@ -111,7 +118,7 @@ func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 		group.Go(func() error {
 			data, described, err := index.write(list, cfg)
 			if err != nil {
-				return &Error{index.kind, err}
+				return &Error{File: index.kind, Err: err}
 			}
 			files[i] = layout.File{Path: described.Href, Data: data}
 			repomd.Indexes[i] = described
@@ -122,35 +129,6 @@ func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 		return nil, err
 	}
 	return append(files, layout.File{Path: layout.Repomd, Data: repomd.xml()}), nil
-}
-
-// checkPackages checks packages on all processors and returns the error of the first that fails.
-func checkPackages(packages []*Package) error {
-	const chunk = 128
-	errs := make([]error, (len(packages)+chunk-1)/chunk)
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	i := 0
-	for part := range slices.Chunk(packages, chunk) {
-		to := &errs[i]
-		i++
-		group.Go(func() error {
-			for _, p := range part {
-				if err := p.check(); err != nil {
-					*to = &Error{p.Href, err}
-					break
-				}
-			}
-			return nil
-		})
-	}
-	group.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // gzipLevel makes files that are some 3% larger than the highest level does, in a fifth of the time.
@@ -243,7 +221,7 @@ func compare(a, b *Package) int {
 // ParseIndex reads the indexes that Index wrote with that HrefPrefix, uncompressed, and returns the packages in their
 // order: equal to those that Index was given. Fragments may point into the three slices, which must not change.
 func ParseIndex(hrefPrefix string, primary, filelists, other []byte) (packages []*Package, err error) {
-	defer refuse("repodata", &err)
+	defer refusal.Recover("repodata", &err)
 	if err := checkPrefix(hrefPrefix); err != nil {
 		return nil, err
 	}
@@ -259,16 +237,21 @@ func ParseIndex(hrefPrefix string, primary, filelists, other []byte) (packages [
 		return nil, fmt.Errorf("primary has %d packages, filelists %d and other %d", n, len(fragments[1]),
 			len(fragments[2]))
 	}
-	for i := range n {
+	packages = make([]*Package, n)
+	err = refusal.Each(n, func(i int) error {
 		first, err := cutPrefix(fragments[0][i], hrefPrefix)
 		if err != nil {
-			return nil, fmt.Errorf("package %d: %w", i+1, err)
+			return fmt.Errorf("package %d: %w", i+1, err)
 		}
 		r, err := parseRecord(first, fragments[1][i], fragments[2][i])
 		if err != nil {
-			return nil, fmt.Errorf("package %d: %w", i+1, err)
+			return fmt.Errorf("package %d: %w", i+1, err)
 		}
-		packages = append(packages, newPackage(r, first, fragments[1][i], fragments[2][i]))
+		packages[i] = newPackage(r, first, fragments[1][i], fragments[2][i])
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return packages, checkSorted(packages)
 }
@@ -276,7 +259,7 @@ func ParseIndex(hrefPrefix string, primary, filelists, other []byte) (packages [
 // ParsePrimary reads the primary index alone, as ParseIndex does with all three. The packages lack Filelists and Other, so
 // no index can be made of them.
 func ParsePrimary(hrefPrefix string, primary []byte) (packages []*Package, err error) {
-	defer refuse("repodata", &err)
+	defer refusal.Recover("repodata", &err)
 	if err := checkPrefix(hrefPrefix); err != nil {
 		return nil, err
 	}
@@ -284,15 +267,21 @@ func ParsePrimary(hrefPrefix string, primary []byte) (packages []*Package, err e
 	if err != nil {
 		return nil, fmt.Errorf("primary: %w", err)
 	}
-	for i, fragment := range fragments {
-		if fragment, err = cutPrefix(fragment, hrefPrefix); err != nil {
-			return nil, fmt.Errorf("package %d: %w", i+1, err)
+	packages = make([]*Package, len(fragments))
+	err = refusal.Each(len(fragments), func(i int) error {
+		fragment, err := cutPrefix(fragments[i], hrefPrefix)
+		if err != nil {
+			return fmt.Errorf("package %d: %w", i+1, err)
 		}
 		r, err := parsePrimaryRecord(fragment)
 		if err != nil {
-			return nil, fmt.Errorf("package %d: %w", i+1, err)
+			return fmt.Errorf("package %d: %w", i+1, err)
 		}
-		packages = append(packages, newPackage(r, fragment, nil, nil))
+		packages[i] = newPackage(r, fragment, nil, nil)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return packages, checkSorted(packages)
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Package is one .rpm as a yum index describes it. The other fields repeat what the fragments say, for those who plan
@@ -27,6 +29,10 @@ type Package struct {
 	Requires, Provides []Dependency
 	// Primary, Filelists and Other are the package's elements of the three indexes, with Href as its location.
 	Primary, Filelists, Other []byte
+
+	// read is the package as it was read. As long as nothing differs from it, Index need not read the fragments once
+	// more, which takes longer than all else that it does.
+	read *Package
 }
 
 // EVR is the package's version in the form that CompareVersions takes: "epoch:version-release".
@@ -39,7 +45,12 @@ const maxFragments = 64 << 20
 // repository's root. The error, an *Error with that name, says why a file is not fit to be in an index; see the package
 // comment for what is accepted. No signature is checked: see ReadSignature.
 func ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error) {
-	return new(Reader).ReadPackage(r, size, href)
+	if p, err = new(Reader).ReadPackage(r, size, href); err != nil {
+		return nil, err
+	}
+	as := *p
+	p.read = &as
+	return p, nil
 }
 
 // Reader is memory for reading packages, for those who read many: by one goroutine at a time, any number of times.
@@ -61,7 +72,7 @@ const (
 
 // ReadPackage is the function ReadPackage, but the fragments are good only until the next call.
 func (m *Reader) ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error) {
-	defer refuse(href, &err)
+	defer refusal.Recover(href, &err)
 	if err := checkHref(href); err != nil {
 		return nil, err
 	}
@@ -97,27 +108,46 @@ func (m *Reader) ReadPackage(r io.ReaderAt, size int64, href string) (p *Package
 	second := m.out.Len()
 	record.other(&m.out)
 	all := m.out.Bytes()
-	return newPackage(record, all[:first:first], all[first:second:second], all[second:]), nil
+	p = newPackage(record, all[:first:first], all[first:second:second], all[second:])
+	p.read = nil // the fragments will not stay what they are
+	return p, nil
 }
 
 func newPackage(r *record, primary, filelists, other []byte) *Package {
-	return &Package{
+	p := &Package{
 		Name: r.name, Epoch: r.version.epoch, Version: r.version.version, Release: r.version.release, Arch: r.arch,
 		Href: r.href, Size: r.size, SHA256: r.digest,
 		Requires: r.relations[requires], Provides: r.relations[provides],
 		Primary: primary, Filelists: filelists, Other: other,
 	}
+	as := *p
+	p.read = &as
+	return p
+}
+
+// isAsRead tells whether the package is what was read: the same fragments, not ones of the same text, and the same fields.
+func (p *Package) isAsRead() bool {
+	return p.read != nil && p.matches(p.read) && sameSlice(p.Primary, p.read.Primary) && sameSlice(p.Filelists, p.read.Filelists) &&
+		sameSlice(p.Other, p.read.Other)
+}
+
+func sameSlice(a, b []byte) bool { return len(a) > 0 && len(a) == len(b) && &a[0] == &b[0] }
+
+// matches tells whether two packages have the same fields besides the fragments, of which Requires and Provides are parts.
+func (p *Package) matches(q *Package) bool {
+	return q.Name == p.Name && q.EVR() == p.EVR() && q.Arch == p.Arch && q.Href == p.Href && q.Size == p.Size && q.SHA256 == p.SHA256
 }
 
 // check tells whether the package is one that ReadPackage could have made.
 func (p *Package) check() error {
+	if p.isAsRead() {
+		return nil
+	}
 	r, err := parseRecord(p.Primary, p.Filelists, p.Other)
 	if err != nil {
 		return err
 	}
-	q := newPackage(r, nil, nil, nil)
-	if q.Name != p.Name || q.EVR() != p.EVR() || q.Arch != p.Arch || q.Href != p.Href || q.Size != p.Size ||
-		q.SHA256 != p.SHA256 {
+	if !p.matches(newPackage(r, nil, nil, nil)) {
 		return errors.New("the fragments describe another package than the fields beside them")
 	}
 	return nil
@@ -128,7 +158,7 @@ func (p *Package) check() error {
 func checkHref(href string) error {
 	if !hrefForm.MatchString(href) || path.Clean(href) != href || len(href) > 512 {
 		return fmt.Errorf("file name %q is not fit for an index: expected a relative path without . and .. that ends in "+
-			".rpm, of letters, digits and . + ~ ^ _ : = , @ -", shorten(href))
+			".rpm, of letters, digits and . + ~ ^ _ : = , @ -", refusal.Shorten(href))
 	}
 	return nil
 }

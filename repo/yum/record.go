@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // record is all that the three indexes say of one package.
@@ -90,15 +92,15 @@ func (r *record) check() error {
 	const versionWords = "letters, digits and . _ + ~ ^, beginning with a letter or digit"
 	switch v := r.version; {
 	case !nameForm.MatchString(r.name):
-		return fmt.Errorf("name %q: expected letters, digits and . _ + -", shorten(r.name))
+		return fmt.Errorf("name %q: expected letters, digits and . _ + -", refusal.Shorten(r.name))
 	case !archForm.MatchString(r.arch):
-		return fmt.Errorf("architecture %q: expected small letters, digits and _", shorten(r.arch))
+		return fmt.Errorf("architecture %q: expected small letters, digits and _", refusal.Shorten(r.arch))
 	case !checkVersion(v.version):
-		return fmt.Errorf("version %q: expected %s", shorten(v.version), versionWords)
+		return fmt.Errorf("version %q: expected %s", refusal.Shorten(v.version), versionWords)
 	case !checkVersion(v.release):
-		return fmt.Errorf("release %q: expected %s", shorten(v.release), versionWords)
+		return fmt.Errorf("release %q: expected %s", refusal.Shorten(v.release), versionWords)
 	case !checkEpoch(v.epoch):
-		return fmt.Errorf("epoch %q: expected a number below 2^32", shorten(v.epoch))
+		return fmt.Errorf("epoch %q: expected a number below 2^32", refusal.Shorten(v.epoch))
 	}
 	for _, text := range []struct{ name, value string }{
 		{"summary", r.summary}, {"description", r.description}, {"packager", r.packager}, {"url", r.url},
@@ -137,14 +139,10 @@ func (r *record) readNumbers(f *file) error {
 func checkText(s string) error {
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == '\n' || r == '\t':
-		case r == utf8.RuneError && size == 1:
-			return fmt.Errorf("not UTF-8 at %q", shorten(s[i:]))
-		case r < ' ' || r >= 0x7f && r < 0xa0:
-			return fmt.Errorf("control character %U", r)
-		case r >= 0xfdd0 && r <= 0xfdef || r&0xfffe == 0xfffe:
-			return fmt.Errorf("code point %U, which is no character", r)
+		if bad := refusal.Rune(r, size); bad == "not UTF-8" {
+			return fmt.Errorf("%s at %q", bad, refusal.Shorten(s[i:]))
+		} else if bad != "" {
+			return errors.New(bad)
 		}
 		i += size
 	}
@@ -154,7 +152,7 @@ func checkText(s string) error {
 // checkLine is checkText for what must stand on one line.
 func checkLine(s string) error {
 	if strings.ContainsAny(s, "\n\t") {
-		return fmt.Errorf("%q has a line feed or tab in it", shorten(s))
+		return fmt.Errorf("%q has a line feed or tab in it", refusal.Shorten(s))
 	}
 	return checkText(s)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Dependency is a capability, and where Flags is not empty a range of its versions.
@@ -116,15 +118,15 @@ func newDependency(name string, flags uint64, version string) (Dependency, error
 	if flags&senseCompare != 0 {
 		d.Flags = compareNames[flags&senseCompare]
 		if d.Flags == "" {
-			return d, fmt.Errorf("%q is compared in an unknown way (flags %#x)", shorten(name), flags)
+			return d, fmt.Errorf("%q is compared in an unknown way (flags %#x)", refusal.Shorten(name), flags)
 		}
 		v, err := parseEVR(version)
 		if err != nil {
-			return d, fmt.Errorf("%q: %w", shorten(name), err)
+			return d, fmt.Errorf("%q: %w", refusal.Shorten(name), err)
 		}
 		d.Epoch, d.Version, d.Release = v.epoch, v.version, v.release
 	} else if version != "" {
-		return d, fmt.Errorf("%q has the version %q, but no comparison", shorten(name), shorten(version))
+		return d, fmt.Errorf("%q has the version %q, but no comparison", refusal.Shorten(name), refusal.Shorten(version))
 	}
 	return d, d.check()
 }
@@ -139,18 +141,18 @@ func (d Dependency) check() error {
 		return errors.New("a capability without a name, or with one of more than 4096 bytes")
 	case strings.HasPrefix(d.Name, "("):
 		if d.Flags != "" {
-			return fmt.Errorf("%q has a version, which a rich dependency cannot have", shorten(d.Name))
+			return fmt.Errorf("%q has a version, which a rich dependency cannot have", refusal.Shorten(d.Name))
 		}
 		return checkRich(d.Name)
 	case strings.ContainsAny(d.Name, " \t\n"):
-		return fmt.Errorf("%q has white space in its name", shorten(d.Name))
+		return fmt.Errorf("%q has white space in its name", refusal.Shorten(d.Name))
 	case d.Flags == "":
 		if d.Epoch+d.Version+d.Release != "" {
-			return fmt.Errorf("%q has a version, but no comparison", shorten(d.Name))
+			return fmt.Errorf("%q has a version, but no comparison", refusal.Shorten(d.Name))
 		}
 		return nil
 	case !checkEpoch(d.Epoch) || !checkVersion(d.Version) || d.Release != "" && !checkVersion(d.Release):
-		return fmt.Errorf("%q: its version is malformed", shorten(d.Name))
+		return fmt.Errorf("%q: its version is malformed", refusal.Shorten(d.Name))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/pkgs/repo/layout"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Repomd is what a repomd.xml says.
@@ -43,14 +45,14 @@ type IndexFile struct {
 // XML writes repomd.xml. It is an error if a tag or the revision cannot stand there.
 func (m *Repomd) XML() ([]byte, error) {
 	if err := m.check(); err != nil {
-		return nil, &Error{layout.Repomd, err}
+		return nil, &Error{File: layout.Repomd, Err: err}
 	}
 	return m.xml(), nil
 }
 
 func (m *Repomd) check() error {
 	if !revisionForm.MatchString(m.Revision) {
-		return fmt.Errorf("revision %q is no decimal number", shorten(m.Revision))
+		return fmt.Errorf("revision %q is no decimal number", refusal.Shorten(m.Revision))
 	}
 	all := slices.Concat(m.Tags.Content, m.Tags.Repo)
 	for _, d := range m.Tags.Distro {
@@ -61,7 +63,7 @@ func (m *Repomd) check() error {
 	}
 	for _, t := range all {
 		if err := checkLine(t); err != nil || t == "" || strings.TrimSpace(t) != t {
-			return fmt.Errorf("tag %q: expected one line without spaces around it", shorten(t))
+			return fmt.Errorf("tag %q: expected one line without spaces around it", refusal.Shorten(t))
 		}
 	}
 	return nil
@@ -138,7 +140,7 @@ const maxRepomd = 1 << 20
 
 // ParseRepomd reads a repomd.xml that Index wrote: the same bytes can be made of what it returns.
 func ParseRepomd(data []byte) (m *Repomd, err error) {
-	defer refuse("repomd.xml", &err)
+	defer refusal.Recover("repomd.xml", &err)
 	if len(data) > maxRepomd {
 		return nil, fmt.Errorf("larger than %d bytes", maxRepomd)
 	}
@@ -172,7 +174,7 @@ func ParseRepomd(data []byte) (m *Repomd, err error) {
 			return nil, fmt.Errorf("%s: its digests are malformed", i.Kind)
 		}
 		if plain, _, _ := strings.Cut(i.Href, ".xml"); plain+".xml.gz" != layout.Repodata(i.SHA256, i.Kind) || !hasIndexSuffix(i.Href) {
-			return nil, fmt.Errorf("%s: its location %q is not named after its digest", i.Kind, shorten(i.Href))
+			return nil, fmt.Errorf("%s: its location %q is not named after its digest", i.Kind, refusal.Shorten(i.Href))
 		}
 	}
 	if !bytes.Equal(m.xml(), data) {

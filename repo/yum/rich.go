@@ -3,6 +3,8 @@ package yum
 import (
 	"fmt"
 	"strings"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // A rich dependency combines others (rpm's manual, "Boolean Dependencies"):
@@ -24,7 +26,7 @@ const maxRichDepth = 32
 func checkRich(text string) error {
 	s := richScanner{rest: text}
 	if !s.rich() || s.rest != "" {
-		return fmt.Errorf("%q is not a rich dependency", shorten(text))
+		return fmt.Errorf("%q is not a rich dependency", refusal.Shorten(text))
 	}
 	return nil
 }

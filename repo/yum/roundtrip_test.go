@@ -59,6 +59,7 @@ func equal(a, b *Package) bool {
 
 func withoutEmpty(p *Package) Package {
 	c := *p
+	c.read = nil
 	if len(c.Requires) == 0 {
 		c.Requires = nil
 	}

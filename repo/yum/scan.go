@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // scanner reads what xml.go wrote. It is no XML parser: it expects the very bytes, and whatever differs is an error that
@@ -19,7 +21,7 @@ var errForm = errors.New("not in the form that this program writes")
 
 func (s *scanner) fail() {
 	if s.err == nil {
-		s.err = fmt.Errorf("%w, at %q", errForm, shorten(s.rest))
+		s.err = fmt.Errorf("%w, at %q", errForm, refusal.Shorten(s.rest))
 	}
 }
 
@@ -170,7 +172,7 @@ func (r *record) checkAll() error {
 		return err
 	}
 	if !digestForm.MatchString(r.digest) {
-		return fmt.Errorf("%q is no SHA-256 digest in lower-case hex", shorten(r.digest))
+		return fmt.Errorf("%q is no SHA-256 digest in lower-case hex", refusal.Shorten(r.digest))
 	}
 	if err := checkHref(r.href); err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp/packet"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Signature is what an rpm carries to prove where it is from: a signature over its main header, in which stands the
@@ -33,7 +35,7 @@ const maxPacket = 64 << 10
 // ReadSignature finds the signature of the .rpm of size bytes that r holds. It checks none: give Header and Packet to
 // sign.VerifyBinary, and compare PayloadSHA256 with the payload. The error is an *Error with the name href.
 func ReadSignature(r io.ReaderAt, size int64, href string) (s *Signature, err error) {
-	defer refuse(href, &err)
+	defer refusal.Recover(href, &err)
 	f, err := readFile(r, size)
 	if err != nil {
 		return nil, err
@@ -78,7 +80,7 @@ func (h *Header) Package() string {
 // ParseHeader reads a main header, from its magic to its last byte, before it is signed. A header without the digest of a
 // payload is refused: a signature over it would say nothing of the payload.
 func ParseHeader(data []byte) (h *Header, err error) {
-	defer refuse("rpm header", &err)
+	defer refusal.Recover("rpm header", &err)
 	main, err := readHeader(bytes.NewReader(data), 0, int64(len(data)), regionMain)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // Advisory is a notice that certain packages fix something, an <update> of the index updateinfo. It is what
@@ -53,11 +55,11 @@ func oneOf(word, list string) bool { return slices.Contains(strings.Fields(list)
 func (a *Advisory) check() error {
 	switch {
 	case !advisoryID.MatchString(a.ID):
-		return fmt.Errorf("id %q: expected letters, digits and : . _ + -", shorten(a.ID))
+		return fmt.Errorf("id %q: expected letters, digits and : . _ + -", refusal.Shorten(a.ID))
 	case !oneOf(a.Type, advisoryTypes):
-		return fmt.Errorf("type %q: expected one of %s", shorten(a.Type), advisoryTypes)
+		return fmt.Errorf("type %q: expected one of %s", refusal.Shorten(a.Type), advisoryTypes)
 	case a.Severity != "" && !oneOf(a.Severity, severities):
-		return fmt.Errorf("severity %q: expected one of %s", shorten(a.Severity), severities)
+		return fmt.Errorf("severity %q: expected one of %s", refusal.Shorten(a.Severity), severities)
 	case a.Title == "":
 		return errors.New("title is missing")
 	case a.Issued.IsZero():
@@ -79,7 +81,7 @@ func (a *Advisory) check() error {
 	}
 	for _, r := range a.References {
 		if !oneOf(r.Type, linkTypes) || r.Href == "" {
-			return fmt.Errorf("reference %q: expected an href, and as its type one of %s", shorten(r.ID), linkTypes)
+			return fmt.Errorf("reference %q: expected an href, and as its type one of %s", refusal.Shorten(r.ID), linkTypes)
 		}
 		for _, s := range []string{r.ID, r.Title, r.Href} {
 			if err := checkLine(s); err != nil {
@@ -103,7 +105,7 @@ func Updateinfo(advisories []Advisory) ([]byte, error) {
 			err = errors.New("the id is there twice")
 		}
 		if err != nil {
-			return nil, &Error{"updateinfo", fmt.Errorf("advisory %s: %w", shorten(a.ID), err)}
+			return nil, &Error{File: "updateinfo", Err: fmt.Errorf("advisory %s: %w", refusal.Shorten(a.ID), err)}
 		}
 		a.xml(&b)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"sigs.k8s.io/pkgs/repo/refusal"
 )
 
 // evr is a version as rpm writes it: [epoch:]version[-release]. Without an epoch it is 0.
@@ -21,7 +23,7 @@ func parseEVR(s string) (evr, error) {
 	v.version, v.release, dash = strings.Cut(rest, "-")
 	if !checkEpoch(v.epoch) || !checkVersion(v.version) || dash && !checkVersion(v.release) {
 		return evr{}, fmt.Errorf("%q is not a version: expected [epoch:]version[-release], of letters, digits and "+
-			". _ + ~ ^", shorten(s))
+			". _ + ~ ^", refusal.Shorten(s))
 	}
 	return v, nil
 }

@@ -37,33 +37,8 @@
 // [ParseIndex] and [ParseRepomd] read what Index wrote, exactly that and nothing else.
 package yum
 
-import "fmt"
+import "sigs.k8s.io/pkgs/repo/refusal"
 
-// Error says which file was refused and why. Every error of this package that concerns one file is an *Error.
-type Error struct {
-	// File is the name that the caller gave, or "primary", "filelists", "other" or "repomd.xml".
-	File string
-	Err  error
-}
-
-func (e *Error) Error() string { return e.File + ": " + e.Err.Error() }
-func (e *Error) Unwrap() error { return e.Err }
-
-// refuse turns a panic over hostile input into an error, and puts the file's name to every error. It is to be deferred
-// with the address of the function's error.
-func refuse(file string, err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("malformed: %v", r)
-	}
-	if *err != nil {
-		*err = &Error{file, *err}
-	}
-}
-
-// shorten keeps a value that is quoted in an error to a readable length.
-func shorten(s string) string {
-	if len(s) > 100 {
-		return s[:100] + "…"
-	}
-	return s
-}
+// Error says which file was refused and why. Every error of this package that concerns one file is an *Error, with the
+// name that the caller gave, or "primary", "filelists", "other" or "repomd.xml".
+type Error = refusal.Error
