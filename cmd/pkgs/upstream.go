@@ -160,6 +160,9 @@ func (u *upstream) Wanted(ctx context.Context, stream layout.Stream, published [
 		}
 		return true
 	})
+	if len(versions)+len(published) == 0 {
+		return nil, problem // companions alone make no stream
+	}
 	var wanted []reconcile.Package
 	for _, name := range slices.Sorted(maps.Keys(s.Packages)) {
 		of := versions
