@@ -179,7 +179,7 @@ func TestHostileDefinitions(t *testing.T) {
 		"a folder":       {func(local string) error { return os.Mkdir(local, 0o755) }, "tool/local is not a file"},
 		"a loop":         {func(local string) error { return os.Symlink("local", local) }, "too many"},
 		"mostly nothing": {func(local string) error {
-			return errors.Join(os.WriteFile(local, nil, 0o644), os.Truncate(local, 1<<40))
+			return errors.Join(os.WriteFile(local, nil, 0o644), os.Truncate(local, 1<<32))
 		}, "too large"},
 		"nothing to be had": {func(local string) error { return nil }, "no such file"},
 	} {

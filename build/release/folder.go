@@ -99,7 +99,12 @@ func (f *folder) folders(ctx context.Context, parent string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() {
+		isDir := e.IsDir()
+		if e.Type()&fs.ModeSymlink != 0 {
+			info, err := f.root.Stat(filepath.FromSlash(parent + e.Name()))
+			isDir = err == nil && info.IsDir()
+		}
+		if isDir {
 			names = append(names, e.Name())
 		}
 	}

@@ -10,9 +10,9 @@ import (
 )
 
 // Layout says where things lie below the URL of a source. Each field is a path of folders; empty ones stand for what their
-// comments say.
+// comments say. In the place of a version stands {version}, or {number} if its v is left out.
 type Layout struct {
-	// Releases is the folder of a version, with {version} in the place of it: {version}, unless it is given.
+	// Releases is the folder of a version: {version}, unless it is given.
 	Releases string
 	// Nightlies is the folder of a nightly build: that of all others, unless it is given.
 	Nightlies string
@@ -20,7 +20,15 @@ type Layout struct {
 	Shared string
 }
 
-const versionMark = "{version}"
+const (
+	versionMark = "{version}"
+	numberMark  = "{number}"
+)
+
+// expand puts a version into a path.
+func expand(path string, v Version) string {
+	return strings.NewReplacer(versionMark, v.String(), numberMark, strings.TrimPrefix(v.String(), "v")).Replace(path)
+}
 
 // complete fills in what is not given and checks the rest.
 func (l Layout) complete() (Layout, error) {
@@ -31,14 +39,14 @@ func (l Layout) complete() (Layout, error) {
 		l.Nightlies = l.Releases
 	}
 	for _, folder := range []string{l.Releases, l.Nightlies} {
-		if !strings.Contains(folder, versionMark) {
+		if !strings.Contains(folder, versionMark) && !strings.Contains(folder, numberMark) {
 			return l, fmt.Errorf("%q is the same folder for all versions: expected a path with %s", folder, versionMark)
 		}
 	}
 	for _, folder := range []string{l.Releases, l.Nightlies, l.Shared} {
-		plain := strings.ReplaceAll(folder, versionMark, "v1.2.3")
-		if strings.ContainsAny(plain, "{}") {
-			return l, fmt.Errorf("%q has an unknown placeholder: expected none but %s", folder, versionMark)
+		plain := expand(folder, Version{text: "v1.2.3"})
+		if strings.ContainsAny(plain, "{}") || folder == l.Shared && plain != folder {
+			return l, fmt.Errorf("%q has an unknown placeholder: expected none but %s and %s, and none in a shared folder", folder, versionMark, numberMark)
 		}
 		if plain == "" {
 			continue
@@ -56,7 +64,16 @@ func (l Layout) folder(v Version) string {
 	if v.Channel() == Nightly {
 		folder = l.Nightlies
 	}
-	return strings.ReplaceAll(folder, versionMark, v.String()) + "/"
+	return expand(folder, v) + "/"
+}
+
+// beforeVersion splits a folder at the first place of a version in it. before is everything in front, and v what the version lacks there.
+func beforeVersion(folder string) (before, v, after string) {
+	before, after, _ = strings.Cut(folder, versionMark)
+	if b, a, ok := strings.Cut(folder, numberMark); ok && len(b) < len(before) {
+		return b, "v", a
+	}
+	return before, "", after
 }
 
 // split gives the folder that path lies in, empty or ending in a slash, and its path there. What has a slash in front lies in
@@ -103,8 +120,8 @@ func (s *Source) Versions(ctx context.Context) ([]Version, error) {
 	var all []Version
 	layouts := slices.Compact([]string{s.layout.Releases, s.layout.Nightlies})
 	for _, folder := range layouts {
-		// Of the path up to the first {version}, everything before the last slash is the same for all versions.
-		before, after, _ := strings.Cut(folder, versionMark)
+		// Of the path up to the first version, everything before the last slash is the same for all versions.
+		before, v, after := beforeVersion(folder)
 		i := strings.LastIndexByte(before, '/') + 1
 		parent, prefix := before[:i], before[i:]
 		suffix, _, _ := strings.Cut(after, "/")
@@ -118,8 +135,8 @@ func (s *Source) Versions(ctx context.Context) ([]Version, error) {
 		for _, name := range names {
 			name, isPrefixed := strings.CutPrefix(name, prefix)
 			name, isSuffixed := strings.CutSuffix(name, suffix)
-			v, err := ParseVersion(name)
-			if err == nil && isPrefixed && isSuffixed && (len(layouts) == 1 || s.layout.folder(v) == strings.ReplaceAll(folder, versionMark, v.String())+"/") {
+			v, err := ParseVersion(v + name)
+			if err == nil && isPrefixed && isSuffixed && s.layout.folder(v) == expand(folder, v)+"/" {
 				all = append(all, v)
 			}
 		}

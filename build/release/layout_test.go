@@ -116,8 +116,14 @@ func TestPlaces(t *testing.T) {
 func TestVersions(t *testing.T) {
 	dir := folderWith(t, map[string]string{
 		"v1.34.1/x": "", "v1.34.0/x": "", nightly + "/x": "", "1.34.5/x": "", "file": "",
+		"numbers/1.34.8/gcs-stage/v1.34.8/f": "", "numbers/v1.34.9/gcs-stage/v1.34.9/f": "", "links/other/f": "",
 		"stage/build-v1.34.7-x/v1.34.7/f": "", "stage/build-v1.34.6/v1.34.6/f": "",
 	})
+	for link, target := range map[string]string{"v1.34.0": "../v1.34.0", "v1.34.1": "/tmp", "v1.34.2": "../file"} {
+		if err := os.Symlink(target, filepath.Join(dir, "links", link)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		layout Layout
 		want   string
@@ -126,6 +132,8 @@ func TestVersions(t *testing.T) {
 		{Layout{Releases: "stage/build-{version}-x/{version}"}, "[v1.34.7]"},
 		{Layout{Releases: "stage/build-{version}/{version}"}, "[v1.34.6]"},
 		{Layout{Releases: "nowhere/{version}"}, "[]"},
+		{Layout{Releases: "numbers/{number}/gcs-stage/{version}"}, "[v1.34.8]"},
+		{Layout{Releases: "links/{version}"}, "[v1.34.0]"},
 		{Layout{Nightlies: "ci/{version}"}, "[v1.34.0 v1.34.1]"},
 	} {
 		if got, err := openLayout(t, dir, c.layout).Versions(t.Context()); err != nil || fmt.Sprint(got) != c.want {
@@ -167,6 +175,7 @@ func TestBadLayouts(t *testing.T) {
 		{Layout{Releases: "{version}/"}, "not written plainly"},
 		{Layout{Releases: "{version}/{arch}"}, "unknown placeholder"},
 		{Layout{Shared: "a//b"}, "not written plainly"},
+		{Layout{Shared: "{version}"}, "unknown placeholder"},
 		{Layout{Shared: "a\nb"}, "has a character"},
 	} {
 		if _, err := Open(t.Context(), Config{Name: "n", URL: t.TempDir(), Cache: "c", Layout: c.layout}); err == nil || !strings.Contains(err.Error(), c.want) {

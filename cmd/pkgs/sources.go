@@ -17,7 +17,7 @@ import (
 type sourceConfig struct {
 	// URL is the place below which everything lies: a directory, file://, http(s)://, or a bucket, gs:// or s3://.
 	URL string `yaml:"url"`
-	// Releases and Nightlies are the folders of a version and of a nightly build below URL, with {version}; Shared is that of
+	// Releases and Nightlies are the folders of a version and of a nightly build below URL, with {version} or {number}; Shared is that of
 	// the files of all versions. See release.Layout.
 	Releases  string `yaml:"releases"`
 	Nightlies string `yaml:"nightlies"`
