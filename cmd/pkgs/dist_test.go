@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sigs.k8s.io/pkgs/build/release"
+	"sigs.k8s.io/pkgs/build/release/releasetest"
 )
 
 // TestDistVersion asks dist/make what it would call releases of a repository with and without tags: versions in the order in
@@ -73,7 +74,7 @@ func TestDistPackages(t *testing.T) {
 	folder := filepath.Join(dir, "release/v0.1.0")
 	files := map[string][]byte{"share/pkgs.1": manual(testRoot(), buildInfo{Version: "v0.1.0"})}
 	for _, arch := range []string{"amd64", "s390x"} {
-		files["bin/linux/"+arch+"/pkgs"] = tinyELF(arch, "pkgs")
+		files["bin/linux/"+arch+"/pkgs"] = releasetest.Program(arch, "pkgs")
 	}
 	for name, write := range map[string]func(io.Writer) error{
 		"share/pkgs.bash": func(w io.Writer) error { return testRoot().GenBashCompletionV2(w, true) },

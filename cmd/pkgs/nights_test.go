@@ -3,14 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +18,7 @@ import (
 	"time"
 
 	"sigs.k8s.io/pkgs/build/release"
+	"sigs.k8s.io/pkgs/build/release/releasetest"
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
@@ -28,72 +27,26 @@ import (
 	"sigs.k8s.io/pkgs/repo/verify"
 )
 
-// upstreamServer stands for dl.k8s.io and for the release downloads of GitHub.
-type upstreamServer struct {
-	mu       sync.Mutex
-	files    map[string][]byte
-	modified map[string]time.Time
-	down     bool   // nothing is answered but errors
-	corrupt  string // files with this in their names arrive with another byte in them
-}
-
-func (u *upstreamServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	u.mu.Lock()
-	data, ok := u.files[r.URL.Path]
-	modified, down, corrupt := u.modified[r.URL.Path], u.down, u.corrupt
-	u.mu.Unlock()
-	switch {
-	case down:
-		http.Error(w, "out of order", http.StatusServiceUnavailable)
-	case !ok:
-		http.NotFound(w, r)
-	default:
-		if corrupt != "" && strings.Contains(r.URL.Path, corrupt) && !strings.HasSuffix(r.URL.Path, ".sha256") {
-			data = slices.Clone(data)
-			data[len(data)-1] ^= 1
-		}
-		http.ServeContent(w, r, "", modified, bytes.NewReader(data))
-	}
-}
-
-func (u *upstreamServer) put(name string, data []byte, at time.Time) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.files[name], u.modified[name] = data, at
-}
-
-func (u *upstreamServer) putSummed(name string, data []byte, at time.Time) {
-	u.put(name, data, at)
-	u.put(name+".sha256", fmt.Appendf(nil, "%x\n", sha256.Sum256(data)), at)
-}
-
 const nightsArch = "amd64"
 
-// release publishes a version of Kubernetes, and moves the markers that follow it.
-func (u *upstreamServer) release(t *testing.T, version string, at time.Time) {
-	t.Helper()
+// announce releases a version of Kubernetes, and moves the markers that follow it, only forward.
+func (c *community) announce(version string, at time.Time) {
+	c.t.Helper()
 	v, err := release.ParseVersion(version)
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	for _, program := range []string{"kubeadm", "kubelet", "kubectl"} {
-		u.putSummed(fmt.Sprintf("/release/%s/bin/linux/%s/%s", version, nightsArch, program), tinyELF(nightsArch, program+" "+version), at)
-	}
+	c.upstream.Kubernetes(version, at, nightsArch)
 	// latest-N.txt is the newest of everything, stable-N.txt the newest release.
-	u.mark("/release/latest-"+v.Minor()+".txt", v, at)
-	u.mark("/release/latest.txt", v, at)
+	markers := []string{"latest-" + v.Minor(), "latest"}
 	if v.Channel() == release.Stable {
-		u.mark("/release/stable-"+v.Minor()+".txt", v, at)
-		u.mark("/release/stable.txt", v, at)
+		markers = append(markers, "stable-"+v.Minor(), "stable")
 	}
-}
-
-func (u *upstreamServer) mark(name string, v release.Version, at time.Time) {
-	u.mu.Lock()
-	have, err := release.ParseVersion(strings.TrimSpace(string(u.files[name])))
-	u.mu.Unlock()
-	if err != nil || have.Compare(v) < 0 {
-		u.put(name, []byte(v.String()), at)
+	for _, name := range markers {
+		if have, ok := c.markers[name]; !ok || have.Compare(v) < 0 {
+			c.markers[name] = v
+			c.upstream.Mark("kubernetes", "release/"+name+".txt", version, at)
+		}
 	}
 }
 
@@ -101,8 +54,8 @@ func (u *upstreamServer) mark(name string, v release.Version, at time.Time) {
 type community struct {
 	t        *testing.T
 	dir      string
-	upstream *upstreamServer
-	address  string
+	upstream *releasetest.Upstream
+	markers  map[string]release.Version
 	clock    time.Time
 	frozen   string // minors below are frozen
 	signing  string
@@ -115,12 +68,9 @@ type community struct {
 func newCommunity(t *testing.T) *community {
 	c := &community{
 		t: t, dir: t.TempDir(), clock: time.Date(2026, 1, 1, 3, 0, 0, 0, time.UTC), frozen: "1.31",
-		upstream: &upstreamServer{files: map[string][]byte{}, modified: map[string]time.Time{}},
+		upstream: releasetest.NewUpstream(t), markers: map[string]release.Version{},
 		released: map[string]map[string]bool{}, bucket: bucket.NewMemory(),
 	}
-	server := httptest.NewServer(c.upstream)
-	t.Cleanup(server.Close)
-	c.address = server.URL
 	for _, key := range []string{"one", "two"} {
 		data, err := os.ReadFile("../../keys/testdata/" + key + "-private.asc")
 		if err != nil {
@@ -147,9 +97,8 @@ func newCommunity(t *testing.T) *community {
 		openBucket: func(string) (bucket.Bucket, error) { return c.bucket, nil },
 		output:     "text", configFile: filepath.Join(c.dir, "pkgs.yaml"), log: slog.New(slog.DiscardHandler),
 	}
-	at := c.clock
-	c.upstream.putSummed("/kubernetes-sigs/cri-tools/releases/download/v1.30.0/crictl-v1.30.0-linux-"+nightsArch+".tar.gz", tarball(map[string][]byte{"crictl": tinyELF(nightsArch, "crictl")}), at)
-	c.upstream.putSummed("/containernetworking/plugins/releases/download/v1.9.1/cni-plugins-linux-"+nightsArch+"-v1.9.1.tgz", tarball(map[string][]byte{"./bridge": tinyELF(nightsArch, "bridge")}), at)
+	c.upstream.CRITools("v1.30.0", c.clock, nightsArch)
+	c.upstream.CNI("v1.9.1", c.clock, nightsArch)
 	return c
 }
 
@@ -163,25 +112,21 @@ signing: %s
 architectures: [%s]
 revision: "1.1"
 cache: cache
-sources:
-  kubernetes: {url: "%[3]s/release"}
-  cri-tools: {url: "%[3]s/kubernetes-sigs/cri-tools/releases/download"}
-  cni-plugins: {url: "%[3]s/containernetworking/plugins/releases/download"}
-companions:
+%[3]scompanions:
   cri-tools: {">=1.24.0": v1.30.0}
   kubernetes-cni: {">=1.24.0": v1.9.1}
 reconcile: {refresh: 480h}
 streams:
   - name: core:/stable:/v{minor}
     versions: ">=%[4]s.0"
-    released: {marker: "stable-{minor}.txt", newest: stable.txt}
+    released: {marker: "release/stable-{minor}.txt", newest: release/stable.txt}
     packages: %[5]s
   - name: core:/prerelease:/v{minor}
     versions: ">=1.35.0"
     keep: 2
-    released: {marker: "latest-{minor}.txt", newest: latest.txt}
+    released: {marker: "release/latest-{minor}.txt", newest: release/latest.txt}
     packages: %[5]s
-`, c.signing, nightsArch, c.address, c.frozen, packages)
+`, c.signing, nightsArch, c.upstream.Config(), c.frozen, packages)
 	if c.frozen != "1.31" {
 		text += fmt.Sprintf("  - {name: \"core:/stable:/v{minor}\", versions: \">=1.31.0 <%s.0\", state: frozen, packages: %s}\n", c.frozen, packages)
 	}
@@ -198,7 +143,7 @@ streams:
 // release is upstream's, and what has to be published by it.
 func (c *community) release(version string) {
 	c.t.Helper()
-	c.upstream.release(c.t, version, c.clock.Add(-6*time.Hour))
+	c.announce(version, c.clock.Add(-6*time.Hour))
 	v, err := release.ParseVersion(version)
 	if err != nil {
 		c.t.Fatal(err)
@@ -360,13 +305,18 @@ func TestNights(t *testing.T) {
 			}
 			delete(c.released["core:/stable:/v1.34"], yanked)
 		}
-		c.upstream.mu.Lock()
-		c.upstream.down, c.upstream.corrupt = outage(night), ""
+		damaged := ""
 		if night == 164 || night == 165 {
-			c.upstream.corrupt = fmt.Sprintf("v1.33.%d/", patch["1.33"])
+			damaged = fmt.Sprintf("v1.33.%d/", patch["1.33"])
 		}
-		c.upstream.mu.Unlock()
-		settled = !c.upstream.down && c.upstream.corrupt == ""
+		c.upstream.Damage(damaged)
+		c.upstream.Disturb(func(w http.ResponseWriter, r *http.Request) bool {
+			if outage(night) {
+				http.Error(w, "out of order", http.StatusServiceUnavailable)
+			}
+			return outage(night)
+		})
+		settled = !outage(night) && damaged == ""
 
 		// The release manager cuts the newest patch while the job runs.
 		var cutting sync.WaitGroup

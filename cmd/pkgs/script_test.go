@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"sigs.k8s.io/pkgs/build/release/releasetest"
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/keys/store/kmstest"
 )
@@ -37,6 +37,8 @@ import (
 //	replace FILE OLD NEW        changes text
 //	edge                        starts a CDN in front of $WORK/bucket and puts its address into $EDGE: see scriptEdge
 //	fetch STATUS URL            asks for an address
+//	sign VERSION IDENTITY       signs the programs of a release with a Sigstore whose trusted_root.json it writes
+//	upstream VERSION...         makes a server with the layouts of the real upstreams the sources of pkgs.yaml
 //
 // After each script all its files are searched for private keys and passphrases, those that pkgs left and what it said, which
 // is written to $TEST_SAID.
@@ -130,28 +132,6 @@ streams:
     packages: {kubectl: cut}
 `
 
-// tinyELF is a statically linked, stripped Linux program for an architecture, as far as its headers go: an ELF header
-// and one loadable segment that holds it. A text makes it one of its own.
-func tinyELF(arch, text string) []byte {
-	machine := map[string]uint16{"amd64": 62, "arm64": 183, "ppc64le": 21, "s390x": 22}[arch]
-	var order binary.ByteOrder = binary.LittleEndian
-	data := byte(1)
-	if arch == "s390x" {
-		order, data = binary.BigEndian, 2
-	}
-	var b bytes.Buffer
-	b.Write([]byte{0x7f, 'E', 'L', 'F', 2, data, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	size := uint64(64 + 56 + len(text))
-	for _, v := range []any{
-		uint16(2), machine, uint32(1), uint64(0x400078), uint64(64), uint64(0), uint32(0), uint16(64), uint16(56), uint16(1), uint16(0), uint16(0), uint16(0),
-		uint32(1), uint32(5), uint64(0), uint64(0x400000), uint64(0x400000), size, size, uint64(0x1000),
-	} {
-		binary.Write(&b, order, v)
-	}
-	b.WriteString(text)
-	return b.Bytes()
-}
-
 // releaseDate is when every release of the scripts was made, after the test key and before any run of a test.
 var releaseDate = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
@@ -169,10 +149,10 @@ func scriptRelease(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, arch := range archs {
 		for _, program := range []string{"kubeadm", "kubelet", "kubectl"} {
-			put(fmt.Sprintf("kubernetes/%s/bin/linux/%s/%s", version, arch, program), tinyELF(arch, program+" "+version))
+			put(fmt.Sprintf("kubernetes/%s/bin/linux/%s/%s", version, arch, program), releasetest.Program(arch, program+" "+version))
 		}
-		put(fmt.Sprintf("cri-tools/v1.35.0/crictl-v1.35.0-linux-%s.tar.gz", arch), tarball(map[string][]byte{"crictl": tinyELF(arch, "crictl")}))
-		put(fmt.Sprintf("cni-plugins/v1.9.1/cni-plugins-linux-%s-v1.9.1.tgz", arch), tarball(map[string][]byte{"./bridge": tinyELF(arch, "bridge")}))
+		put(fmt.Sprintf("cri-tools/v1.35.0/crictl-v1.35.0-linux-%s.tar.gz", arch), tarball(map[string][]byte{"crictl": releasetest.Program(arch, "crictl")}))
+		put(fmt.Sprintf("cni-plugins/v1.9.1/cni-plugins-linux-%s-v1.9.1.tgz", arch), tarball(map[string][]byte{"./bridge": releasetest.Program(arch, "bridge")}))
 	}
 }
 
@@ -185,7 +165,7 @@ func scriptBundle(ts *testscript.TestScript, neg bool, args []string) {
 	for _, arch := range []string{"amd64", "arm64"} {
 		files := map[string][]byte{}
 		for _, program := range []string{"crio", "pinns", "conmon", "conmonrs", "crun", "runc", "crictl"} {
-			files["cri-o/bin/"+program] = tinyELF(arch, program+" "+args[0])
+			files["cri-o/bin/"+program] = releasetest.Program(arch, program+" "+args[0])
 		}
 		for _, text := range []string{"completions/bash/crio", "completions/fish/crio.fish", "completions/zsh/_crio", "man/crio.8", "man/crio.conf.5", "man/crio.conf.d.5"} {
 			files["cri-o/"+text] = []byte("a stand-in\n")

@@ -32,6 +32,7 @@ type Upstream struct {
 	// All below is guarded by mu.
 	files    map[string]file
 	disturb  func(w http.ResponseWriter, r *http.Request) bool
+	damaged  string
 	requests int
 	by       *Sigstore
 	signing  Signing
@@ -190,6 +191,13 @@ func (u *Upstream) Disturb(disturb func(w http.ResponseWriter, r *http.Request) 
 	u.disturb = disturb
 }
 
+// Damage lets files with this in their paths arrive with another last byte, checksums aside. Nothing ends the damage.
+func (u *Upstream) Damage(path string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.damaged = path
+}
+
 // Requests is how many requests have come.
 func (u *Upstream) Requests() int {
 	u.mu.Lock()
@@ -204,7 +212,7 @@ const assets = "release-assets.githubusercontent.com/"
 func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Lock()
 	u.requests++
-	disturb := u.disturb
+	disturb, damaged := u.disturb, u.damaged
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	f, ok := u.files[strings.TrimPrefix(name, assets)]
 	u.mu.Unlock()
@@ -215,6 +223,10 @@ func (u *Upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(name, "github.com/"):
 		http.Redirect(w, r, "/"+assets+strings.ReplaceAll(name, "+", "%2B"), http.StatusFound)
 	default:
+		if damaged != "" && strings.Contains(name, damaged) && !strings.Contains(path.Ext(name), "sha256") && len(f.data) > 0 {
+			f.data = slices.Clone(f.data)
+			f.data[len(f.data)-1] ^= 1
+		}
 		w.Header().Set("ETag", f.etag)
 		w.Header().Set("Content-Type", "application/octet-stream")
 		http.ServeContent(w, r, "", f.modified, bytes.NewReader(f.data))

@@ -88,6 +88,18 @@ func TestUpstream(t *testing.T) {
 	}
 
 	v, _ := release.ParseVersion("v1.34.1")
+	u.Damage("v1.34.1/bin/linux/arm64/")
+	var mismatch *release.ChecksumError
+	for name, want := range map[string]bool{"bin/linux/arm64/kubelet": true, "bin/linux/amd64/kubelet": false} {
+		fresh, err := release.Open(t.Context(), release.Config{Name: "kubernetes", URL: u.Source("kubernetes") + "/release", Cache: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fresh.Fetch(t.Context(), v, name); errors.As(err, &mismatch) != want {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	u.Damage("")
 	u.Remove("kubernetes", "release/v1.34.1/bin/linux/amd64/")
 	if _, err := sources["kubernetes"].Stat(t.Context(), v, "bin/linux/amd64/kubelet"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
