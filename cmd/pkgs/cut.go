@@ -41,8 +41,8 @@ there, run again, at one for the signature on the index. pkgs sign signs them on
 				return err
 			}
 			if unsigned != "" {
-				if confirm {
-					return usagef("--unsigned publishes nothing that --confirm could confirm: pkgs publish %s --confirm does, when it is signed", unsigned)
+				if err := nothingToConfirm(unsigned, confirm); err != nil {
+					return err
 				}
 				return p.cutUnsigned(cmd.Context(), cfg, version, target, unsigned, backfill)
 			}

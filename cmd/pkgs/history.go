@@ -184,8 +184,8 @@ func (p *program) changeOrAsk(ctx context.Context, name string, change repo.Chan
 		return err
 	}
 	if unsigned != "" {
-		if confirm {
-			return usagef("--unsigned publishes nothing that --confirm could confirm: pkgs publish %s --confirm does, when it is signed", unsigned)
+		if err := nothingToConfirm(unsigned, confirm); err != nil {
+			return err
 		}
 		return p.requestIndex(ctx, cfg, signing, b, target, change, unsigned)
 	}

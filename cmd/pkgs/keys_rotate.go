@@ -209,7 +209,7 @@ func (s *rotationStep) print(w io.Writer) error {
 }
 
 func newResign(p *program) *cobra.Command {
-	var reason string
+	var reason, unsigned string
 	var confirm bool
 	cmd := &cobra.Command{
 		Use:   "resign [STREAM...]",
@@ -221,16 +221,18 @@ fails does not keep the others back.`,
 		Example: `  pkgs resign
   pkgs resign --confirm --reason "rotation: phase overlap"`,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			return p.resign(cmd.Context(), names, reason, confirm)
+			return p.resign(cmd.Context(), names, reason, unsigned, confirm)
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "signed again", "why, for the history")
+	addUnsigned(cmd, &unsigned)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plans say")
 	return cmd
 }
 
-// resign signs streams again, by default all that were ever published.
-func (p *program) resign(ctx context.Context, names []string, reason string, confirm bool) error {
+// resign signs streams again, by default all that were ever published, or writes requests to have them signed elsewhere to
+// folders of the directory unsigned, if that is not empty.
+func (p *program) resign(ctx context.Context, names []string, reason, unsigned string, confirm bool) error {
 	cfg, err := readConfig(p.configFile)
 	if err != nil {
 		return err
@@ -239,7 +241,12 @@ func (p *program) resign(ctx context.Context, names []string, reason string, con
 	if err != nil {
 		return err
 	}
-	if err := signing.open(ctx); err != nil {
+	if unsigned != "" {
+		err = nothingToConfirm(unsigned, confirm)
+	} else {
+		err = signing.open(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	b, err := p.openBucket(cfg.address(cfg.Bucket))
@@ -260,7 +267,12 @@ func (p *program) resign(ctx context.Context, names []string, reason string, con
 		if err != nil {
 			return err
 		}
-		problems = append(problems, p.publish(ctx, cfg, signing, b, target, repo.Change{Resign: true, Reason: reason}, confirm))
+		change := repo.Change{Resign: true, Reason: reason}
+		if unsigned != "" {
+			problems = append(problems, p.requestIndex(ctx, cfg, signing, b, target, change, filepath.Join(unsigned, filepath.FromSlash(name))))
+			continue
+		}
+		problems = append(problems, p.publish(ctx, cfg, signing, b, target, change, confirm))
 	}
 	return errors.Join(problems...)
 }

@@ -32,6 +32,14 @@ func addUnsigned(cmd *cobra.Command, out *string) {
 	cmd.Flags().StringVar(out, "unsigned", "", "`directory` for a request to sign it on another machine, instead of signing it here")
 }
 
+// nothingToConfirm refuses --confirm beside --unsigned.
+func nothingToConfirm(unsigned string, confirm bool) error {
+	if !confirm {
+		return nil
+	}
+	return usagef("--unsigned publishes nothing that --confirm could confirm: pkgs publish %s --confirm does, when it is signed", unsigned)
+}
+
 // cutUnsigned goes as far with a cut as it can be gone without the key: to a request for signatures on the packages or,
 // when they are there, for those on the index.
 func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Version, s *streamConfig, out string, backfill bool) error {
@@ -223,8 +231,25 @@ func isDir(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// isRequest tells whether a directory is one that --unsigned made, as far as an index to sign.
-func isRequest(dir string) bool { return isDir(filepath.Join(dir, indexRequest)) }
+// indexRequests are the requests for the signatures on indexes in a directory that --unsigned made, which may be for several
+// streams.
+func indexRequests(dir string) []string {
+	var found []string
+	// What cannot be read is no request.
+	_ = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil || !entry.IsDir():
+			return nil
+		case entry.Name() == packagesFolder && name != dir:
+			return fs.SkipDir
+		case entry.Name() == indexRequest && name != dir:
+			found = append(found, name)
+			return fs.SkipDir
+		}
+		return nil
+	})
+	return found
+}
 
 func newSign(p *program) *cobra.Command {
 	var memory string
@@ -232,7 +257,7 @@ func newSign(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign DIR",
 		Short: "Sign on this machine what was prepared on another with --unsigned",
-		Long: `Sign looks at a request that another machine wrote with --unsigned, in DIR or a folder of it, and shows what it means.
+		Long: `Sign looks at a request that another machine wrote with --unsigned, in DIR or folders of it, and shows what it means.
 With --confirm it signs, and writes the signatures beside the request, to be carried back.
 
 It needs the configuration, whose signing section is this machine's own, and the request; no bucket, no packages, no
@@ -251,7 +276,7 @@ remembered in the file --memory, so that nobody who asks can lead back to an ear
 			if memory == "" {
 				memory = cfg.path("signed.json")
 			}
-			return p.sign(cmd.Context(), cfg, requestIn(given[0]), memory, removals, confirm)
+			return p.sign(cmd.Context(), cfg, requestsIn(given[0]), memory, removals, confirm)
 		},
 	}
 	cmd.Flags().StringVar(&memory, "memory", "", "`file` that remembers what was signed, instead of signed.json beside the configuration")
@@ -260,80 +285,107 @@ remembered in the file --memory, so that nobody who asks can lead back to an ear
 	return cmd
 }
 
-// requestIn finds the request in a directory that --unsigned made: that for the index if it is there.
-func requestIn(dir string) string {
-	for _, name := range []string{indexRequest, packagesRequest} {
-		if sub := filepath.Join(dir, name); isDir(sub) {
-			return sub
-		}
+// requestsIn finds the requests to sign in a directory: it itself, or those for indexes below, or the one for packages.
+func requestsIn(dir string) []string {
+	if requests := indexRequests(dir); len(requests) > 0 {
+		return requests
 	}
-	return dir
+	if sub := filepath.Join(dir, packagesRequest); isDir(sub) {
+		return []string{sub}
+	}
+	return []string{dir}
 }
 
-// sign reviews a request, prints the review and, if confirmed, signs it.
-func (p *program) sign(ctx context.Context, cfg *config, dir, memoryFile string, removals, confirm bool) error {
-	r, err := repo.ReadRequest(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return usagef("%s holds no request for signatures: pkgs cut VERSION --unsigned DIR writes one", dir)
-	}
-	if err != nil {
-		return err
-	}
-	target, err := cfg.stream(string(r.Stream))
-	if err != nil {
-		return err
-	}
+// reviewed is what pkgs sign prints as JSON of each request.
+type reviewed struct {
+	Request string       `json:"request"`
+	Review  *repo.Review `json:"review"`
+	Signed  bool         `json:"signed"`
+}
+
+// sign reviews requests, prints the reviews and, if confirmed, signs them. One that is refused does not keep the others
+// back.
+func (p *program) sign(ctx context.Context, cfg *config, dirs []string, memoryFile string, removals, confirm bool) error {
 	signing, err := p.openSigning(cfg)
 	if err != nil {
 		return err
 	}
-	if signing.signer == nil {
-		return signing.open(ctx)
+	if confirm || signing.signer == nil {
+		if err := signing.open(ctx); err != nil {
+			return err
+		}
 	}
 	unlock, err := lock(memoryFile)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	all := []*reviewed{}
+	var problems []error
+	for _, dir := range dirs {
+		review, err := p.signOne(ctx, cfg, signing, dir, memoryFile, removals, confirm)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		all = append(all, &reviewed{dir, review, confirm})
+	}
+	if p.output == "json" {
+		problems = append(problems, p.printJSON(all))
+	} else if !confirm && len(all) > 0 {
+		fmt.Fprintln(p.stdout, "nothing was signed. Run it again with --confirm to sign.")
+	}
+	return errors.Join(problems...)
+}
+
+// signOne reviews one request and, if confirmed, signs it.
+func (p *program) signOne(ctx context.Context, cfg *config, signing *signingKeys, dir, memoryFile string, removals, confirm bool) (*repo.Review, error) {
+	r, err := repo.ReadRequest(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("%s holds no request for signatures: pkgs cut VERSION --unsigned DIR writes one", dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	target, err := cfg.stream(string(r.Stream))
+	if err != nil {
+		return nil, err
+	}
 	memory, err := repo.ReadMemory(memoryFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	review, err := repo.NewReview(ctx, dir, r, repo.ReviewConfig{
 		Stream: cfg.repoStream(target), Signer: signing.signer, Keyring: signing.keyring, Validity: cfg.validity, Now: p.now().UTC(),
 		Memory: memory, AllowRemovals: removals,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p.output == "text" {
 		if err := review.Print(p.stdout); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if confirm {
-		signatures, err := review.Signatures(ctx)
-		if err != nil {
-			return err
-		}
-		// First remembered, then handed out.
-		review.Remember()
-		if err := memory.Write(memoryFile); err != nil {
-			return err
-		}
-		if err := signatures.Write(dir); err != nil {
-			return err
-		}
+	if !confirm {
+		return review, nil
 	}
-	if p.output == "json" {
-		return p.printJSON(map[string]any{"review": review, "signed": confirm})
+	signatures, err := review.Signatures(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if confirm {
+	// First remembered, then handed out.
+	review.Remember()
+	if err := memory.Write(memoryFile); err != nil {
+		return nil, err
+	}
+	if err := signatures.Write(dir); err != nil {
+		return nil, err
+	}
+	if p.output == "text" {
 		fmt.Fprintf(p.stdout, "signed: copy %s back to the machine that wrote the request\n", filepath.Join(dir, "signatures.json"))
-	} else {
-		fmt.Fprintln(p.stdout, "nothing was signed. Run it again with --confirm to sign.")
 	}
-	return nil
+	return review, nil
 }
 
 // lock keeps other runs away from a file that this one reads and writes.

@@ -21,7 +21,8 @@ import (
 
 // signingConfig is the section signing of the configuration: which keys sign, and which users are given to trust.
 type signingConfig struct {
-	// The key that signs; without one, only what needs no signature can be done.
+	// The key that signs; without one, or with its public half alone, only what needs no signature can be done here, and
+	// what is signed elsewhere. That goes for Also as well.
 	keyConfig `yaml:",inline"`
 	// Also are keys that sign InRelease and Release.gpg beside the first one, where two signatures are understood.
 	Also []keyConfig `yaml:"also"`
@@ -88,15 +89,15 @@ func (c *signingConfig) check() error {
 		if err := k.check(where); err != nil {
 			return err
 		}
-		if i > 0 && k.kind() == "" {
+		if i > 0 && k.kind() == "" && (c.kind() != "" || k.Public == "") {
 			return fmt.Errorf("%s: one of %s is needed", where, strings.Join(keyKinds, ", "))
+		}
+		if i > 0 && k.kind() != "" && c.kind() == "" {
+			return fmt.Errorf("%s: there is no first key beside which this one could sign", where)
 		}
 	}
 	if c.kind() == "" && c.Public == "" && len(c.Keyring) == 0 {
 		return errors.New("signing.key is missing: make a key with `pkgs keys generate --out FILE`, or name another kind of signing key, or, where nothing is signed, signing.public")
-	}
-	if c.kind() == "" && len(c.Also) > 0 {
-		return errors.New("signing.also: there is no first key beside which these could sign")
 	}
 	return c.checkRotation()
 }

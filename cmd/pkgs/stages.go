@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,8 +109,12 @@ and needs no signing key here.`,
 			if err != nil {
 				return err
 			}
-			if isRequest(given[0]) {
-				return p.publishSigned(cmd.Context(), cfg, given[0], confirm)
+			if requests := indexRequests(given[0]); len(requests) > 0 {
+				var problems []error
+				for _, r := range requests {
+					problems = append(problems, p.publishSigned(cmd.Context(), cfg, filepath.Dir(r), confirm))
+				}
+				return errors.Join(problems...)
 			}
 			if stream == "" {
 				return usagef("--stream is missing: name the stream to publish to")
