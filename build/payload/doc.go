@@ -38,10 +38,24 @@
 //
 // # Encoders
 //
-// What turns a block into LZMA2 data is an [Encoder], and the caller chooses it: [Go] is always there and makes the same
-// bytes everywhere, [XZ] runs the program xz and can be told how hard to try. One is never used in place of the other,
-// because the bytes of a package must be a function of its definition. Every block is decoded again before it is written
-// anywhere (package unlzma2).
+// What turns a block into LZMA2 data is an [Encoder], and the caller chooses it. [Go] is part of this program: it is always
+// there, also without cgo and in an empty container, and makes the same bytes everywhere. [XZ] runs the program xz and can
+// be told how hard to try; its bytes belong to a version of liblzma. One is never used in place of the other, because the
+// bytes of a package must be a function of its definition. Every block is decoded again before it is written anywhere
+// (package unlzma2).
+//
+// What they make of kubelet v1.35.0 for amd64, 82.4 MB, and how many seconds of a processor that takes, each measured once,
+// on a machine that did little else but for the second line, which was measured beside the first on a busy one:
+//
+//	xz -0                   19.6 MB    2.8 s
+//	Go                      18.3 MB    about 3, and 1 for the check
+//	xz -1                   18.6 MB    5.9
+//	xz -2                   18.2 MB    9.9
+//	ulikunitz/xz v0.5.17    20.9 MB   15
+//	xz -6                   16.2 MB   35
+//
+// So xz is worth its version only to those who want the last ninth of the size for nine times the work. Its blocks are three
+// times its dictionary, as those of dpkg-deb are: in one piece, the same file has 0.4 percent less.
 //
 // # Cache
 //
