@@ -70,7 +70,7 @@ rpm: {compression: xz}
 	return j, os.WriteFile(config, []byte(text), 0o644)
 }
 
-// nativeJob is dpkg-deb as it is when nothing is said, and rpmbuild with the payload that pkgs.k8s.io has.
+// nativeJob is dpkg-deb as it is when nothing is said, and rpmbuild with xz at level 7.
 func (b *bench) nativeJob() (job, error) {
 	tree, dir := filepath.Join(b.work, "tree"), filepath.Join(b.work, "native")
 	spec := filepath.Join(b.work, "kubelet.spec")
