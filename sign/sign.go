@@ -19,8 +19,9 @@
 // Checking is stricter than any one client, so that what passes here passes there. A signature counts if it is version
 // 4, of the type that belongs to its form, uses SHA-256 or better, and was made by the primary key or a signing subkey
 // of a trusted key that was not revoked or expired, after that key was created and not in the future. Several
-// signatures may stand side by side, since keys are rotated: those of unknown keys are passed over if one of a known
-// key is good, but one bad signature of a known key spoils all, as it does for zypper.
+// signatures may stand side by side, since keys are rotated: those of unknown keys, and those that were good until their key
+// expired, are passed over if one of a known key is good, but one bad signature of a known key spoils all, as it does for
+// zypper.
 package sign
 
 import (

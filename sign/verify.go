@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -143,6 +144,7 @@ func parseSignatures(data []byte) (list []*packet.Signature, err error) {
 // verify checks signatures over data.
 func verify(data []byte, list []*packet.Signature, kind packet.SignatureType, trusted *keys.Keyring, at time.Time) (good []Signature, err error) {
 	var unknown []string
+	var ended error // of a signature that was good while its key was
 	for _, s := range list {
 		candidates := trusted.Find(*s.IssuerKeyId)
 		if len(candidates) == 0 {
@@ -156,11 +158,19 @@ func verify(data []byte, list []*packet.Signature, kind packet.SignatureType, tr
 				break
 			}
 		}
-		if failure != nil {
+		var expired *keys.ExpiredError
+		switch {
+		case failure == nil:
+		case errors.As(failure, &expired) && s.CreationTime.Before(expired.Expired):
+			ended = failure
+		default:
 			return nil, failure
 		}
 	}
 	if len(good) == 0 {
+		if ended != nil {
+			return nil, ended
+		}
 		e := &NoTrustedKeyError{Issuers: unknown}
 		for _, k := range trusted.Keys() {
 			e.Trusted = append(e.Trusted, k.Fingerprint)

@@ -277,3 +277,25 @@ func TestForeignSignatures(t *testing.T) {
 		t.Errorf("both keys: %+v, %v", both, err)
 	}
 }
+
+// TestVerifyBesideExpired: of two keys that signed, one has expired since. apt goes by the other one, and so do we.
+func TestVerifyBesideExpired(t *testing.T) {
+	s := signer(t, "one", "expiring")
+	signed, later := time.Date(2024, 12, 1, 0, 0, 0, 0, time.UTC), time.Date(2025, 3, 1, 0, 0, 0, 0, time.UTC)
+	detached, err := s.detached(t.Context(), s.keys, []byte(text), signed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[time.Time]int{signed: 2, later: 1} {
+		if good, err := VerifyDetached([]byte(text), detached, s.Keyring(), at); err != nil || len(good) != want {
+			t.Errorf("at %s: %d good signatures, want %d: %v", at, len(good), want, err)
+		}
+	}
+	var expired *keys.ExpiredError
+	if _, err := VerifyDetached([]byte(text), detached, signer(t, "expiring").Keyring(), later); !errors.As(err, &expired) {
+		t.Errorf("who knows the expired key only: %v", err)
+	}
+	if _, err := VerifyDetached([]byte(text+"x"), detached, s.Keyring(), later); err == nil {
+		t.Error("changed data verifies")
+	}
+}
