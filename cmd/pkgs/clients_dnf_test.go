@@ -118,6 +118,21 @@ func testDnf(t *testing.T, p *published, how string) {
 	d.checkRemoved()
 }
 
+// testStaged installs from the bucket for staging, before anything in it is promoted: its mirrorlist leads to itself.
+func testStaged(t *testing.T, p *published) {
+	d := newDnf(t, "mirrorlist")
+	d.repo(strings.ReplaceAll(repoFile("mirrorlist"), address, stagingAddress))
+	d.serve(p, p.staged)
+	d.dnf("install", "kubelet", "kubeadm", "kubectl", "cri-tools")
+	d.checkRpms("v1.35.1")
+	for bucket, want := range map[string]string{p.staged: stagingAddress, p.first: address, p.second: address} {
+		list, err := os.ReadFile(filepath.Join(bucket, stream, "rpm/mirrorlist"))
+		if err != nil || !strings.HasPrefix(string(list), "http://"+want+"/"+stream+"/rpm-snapshots/") {
+			t.Errorf("the mirrorlist in %s is %q, %v", bucket, list, err)
+		}
+	}
+}
+
 // rpmFiles are what an installed stream must have brought, of each package.
 var rpmFiles = []struct{ name, mode string }{
 	{"/usr/bin/kubeadm", "-rwxr-xr-x"},

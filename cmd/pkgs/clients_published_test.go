@@ -40,6 +40,10 @@ func TestClients(t *testing.T) {
 			})
 		}
 	})
+	t.Run("staged", func(t *testing.T) {
+		t.Parallel()
+		testStaged(t, p)
+	})
 	t.Run("zypper", func(t *testing.T) {
 		for _, how := range repoAddresses {
 			t.Run(how, func(t *testing.T) {
@@ -112,11 +116,13 @@ type published struct {
 	program string // bin/pkgs
 	config  string // its config file, with the bucket at its second state
 	key     string // the public key, armored
-	// first and second are buckets with the stream after v1.35.0 was published, and after v1.35.1 was.
-	first, second string
+	// first and second are buckets with the stream after v1.35.0 was published, and after v1.35.1 was: each was promoted
+	// from staged, where both are, and which has another public address.
+	first, second, staged string
 }
 
-// publish makes a release directory with stand-ins for the programs, a key and a bucket, and cuts two versions.
+// publish makes a release directory with stand-ins for the programs, a key and two buckets, cuts two versions in the one for
+// staging and promotes them. So all that clients are given is what was promoted.
 func publish(t *testing.T) *published {
 	t.Helper()
 	dir := t.TempDir()
@@ -127,6 +133,7 @@ func publish(t *testing.T) *published {
 		key:     filepath.Join(dir, "public.asc"),
 		first:   filepath.Join(dir, "first"),
 		second:  filepath.Join(dir, "second"),
+		staged:  filepath.Join(dir, "staged"),
 	}
 	// As make build makes it, so that what is compiled for one is there for the other, and linked statically.
 	command(t, ".", "env", "CGO_ENABLED=0", "go", "build", "-tags", "grpcnotrace", "-trimpath", "-buildvcs=false", "-o", p.program, ".")
@@ -134,24 +141,27 @@ func publish(t *testing.T) *published {
 	command(t, "../../testdata/release", "go", "run", ".", "-out", release, "-plugins", "host-local,loopback")
 
 	p.pkgs(t, "keys", "generate", "--out", filepath.Join(dir, "key.asc"), "--name", "pkgs test", "--email", "test@example.org")
-	writeFile(t, p.config, `
-bucket: second
-url: http://`+address+`
+	config := `
 signing: {key: key.asc}
 architectures: [amd64, arm64, ppc64le, s390x]
 revision: "1.1"
 sources:
-  kubernetes: {url: `+release+`/kubernetes}
-  cri-tools: {url: `+release+`/cri-tools}
-  cni-plugins: {url: `+release+`/cni-plugins}
+  kubernetes: {url: ` + release + `/kubernetes}
+  cri-tools: {url: ` + release + `/cri-tools}
+  cni-plugins: {url: ` + release + `/cni-plugins}
 streams:
-  - name: `+stream+`
+  - name: ` + stream + `
     packages: {kubeadm: cut, kubelet: cut, kubectl: cut, cri-tools: v1.35.0, kubernetes-cni: v1.9.1}
-`)
+`
+	staging := filepath.Join(dir, "staging.yaml")
+	writeFile(t, p.config, "bucket: second\nurl: http://"+address+config)
+	writeFile(t, staging, "bucket: staged\nurl: http://"+stagingAddress+config)
 	writeFile(t, p.key, p.pkgs(t, "keys", "export", "--config", p.config))
-	p.pkgs(t, "cut", "v1.35.0", "--config", p.config, "--confirm")
+	p.pkgs(t, "cut", "v1.35.0", "--config", staging, "--confirm")
+	p.pkgs(t, "promote", p.staged, p.second, "--config", p.config, "--confirm")
 	command(t, dir, "cp", "-a", p.second, p.first)
-	p.pkgs(t, "cut", "v1.35.1", "--config", p.config, "--confirm")
+	p.pkgs(t, "cut", "v1.35.1", "--config", staging, "--confirm")
+	p.pkgs(t, "promote", p.staged, p.second, "--config", p.config, "--confirm")
 	return p
 }
 

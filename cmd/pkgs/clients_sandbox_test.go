@@ -35,6 +35,9 @@ type sandbox struct {
 // address is where a sandbox's server listens, and so the public URL in the config that the tests publish with.
 const address = "127.0.0.1:8080"
 
+// stagingAddress is another name of the same address, which nothing that was promoted may have in it.
+const stagingAddress = "localhost:8080"
+
 // systems is the folder of the Debian systems that testdata/clients/roots makes.
 const systems = "../../.cache/roots"
 
