@@ -194,6 +194,7 @@ func (run *execution) createOne(ctx context.Context, w Write) error {
 		case have != w.SHA256:
 			return run.conflict(ctx, w, have)
 		case !marked:
+			run.done(w.Size)
 			return nil
 		}
 		if err := run.hold(ctx, run.plan.Stream, []string{w.Name}); err != nil {
@@ -287,15 +288,26 @@ func (run *execution) commit(ctx context.Context) error {
 
 // put writes an object with the headers of its class and counts the progress.
 func (run *execution) put(ctx context.Context, name string, content bucket.Content, condition bucket.Condition) (bucket.Info, error) {
+	counted := int64(0) // of this write's bytes; each reading of them begins anew
 	open := content.Open
 	content.Open = func() (io.ReadCloser, error) {
+		run.count(func(p *Progress) {
+			p.Bytes -= counted
+			counted = 0
+		})
 		r, err := open()
-		return &countingReader{ReadCloser: r, run: run}, err
+		return &countingReader{ReadCloser: r, run: run, counted: &counted}, err
 	}
+	run.count(func(p *Progress) { p.InFlight++ })
 	info, err := run.Bucket.Put(ctx, name, content, putOptions(name, condition))
-	if err == nil {
-		run.count(1, 0)
-	}
+	run.count(func(p *Progress) {
+		p.InFlight--
+		p.Bytes -= counted
+		if err == nil {
+			p.Objects++
+			p.Bytes += content.Size
+		}
+	})
 	return info, err
 }
 
@@ -308,25 +320,37 @@ func putOptions(name string, condition bucket.Condition) bucket.PutOptions {
 	}
 }
 
-func (run *execution) count(objects int, bytes int64) {
+// count changes the progress and reports it.
+func (run *execution) count(change func(*Progress)) {
 	run.mu.Lock()
 	defer run.mu.Unlock()
-	run.progress.Objects += objects
-	run.progress.Bytes = min(run.progress.Bytes+bytes, run.progress.TotalBytes)
+	change(&run.progress)
 	if run.Progress != nil {
 		run.Progress(run.progress)
 	}
 }
 
+// done counts an object that is there without a write of ours.
+func (run *execution) done(size int64) {
+	run.count(func(p *Progress) {
+		p.Objects++
+		p.Bytes += size
+	})
+}
+
 // countingReader reports what is read through it as progress.
 type countingReader struct {
 	io.ReadCloser
-	run *execution
+	run     *execution
+	counted *int64 // guarded by run.mu
 }
 
 func (c *countingReader) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
-	c.run.count(0, int64(n))
+	c.run.count(func(p *Progress) {
+		*c.counted += int64(n)
+		p.Bytes += int64(n)
+	})
 	return n, err
 }
 

@@ -289,7 +289,7 @@ func (run *execution) take(ctx context.Context, w Write) error {
 			return fmt.Errorf("%s/%s: the store copied it with %d bytes and SHA-256 %q, and it should have %d and %s: do not promote until it is known why",
 				run.Bucket, w.Name, copied.Size, copied.SHA256, w.Size, w.SHA256)
 		default:
-			run.count(1, w.Size)
+			run.done(w.Size)
 			return nil
 		}
 	}

@@ -51,8 +51,9 @@ type Config struct {
 // Progress is how far the execution of a plan has come.
 type Progress struct {
 	Stream                layout.Stream
-	Objects, TotalObjects int
-	Bytes, TotalBytes     int64
+	Objects, TotalObjects int   // written, or found to be there; of how many
+	Bytes, TotalBytes     int64 // of these, and of what is on its way
+	InFlight              int   // objects that are being written now
 }
 
 // Publisher plans and executes changes to the streams of one bucket. Its methods may be called concurrently, by any

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/bucket/buckettest"
 	"sigs.k8s.io/pkgs/repo/layout"
 )
 
@@ -165,4 +166,35 @@ func TestWriteOrder(t *testing.T) {
 	if i != len(puts) {
 		t.Errorf("%d writes, want %d", len(puts), i)
 	}
+}
+
+// TestProgress follows a publication whose packages are there already: what is counted in the end is what was planned,
+// never goes beyond, and nothing stays under way. The bytes of a write are counted once, however often they are read.
+func TestProgress(t *testing.T) {
+	first, second := twoPublications(t)
+	eachKind(t, func(t *testing.T, fresh func() bucket.Bucket, _ *buckettest.Faults) {
+		b := fresh()
+		if err := execute(t, b, ripe(t, first, b)); err != nil {
+			t.Fatal(err)
+		}
+		plan := ripe(t, second, b)
+		if _, err := b.Put(t.Context(), plan.Writes[0].Name, plan.Writes[0].content, bucket.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		p := publisher(t, b)
+		var last Progress
+		most := 0
+		p.Progress = func(now Progress) {
+			if now.Objects > now.TotalObjects || now.Bytes > now.TotalBytes || now.Objects < last.Objects {
+				t.Errorf("%+v after %+v", now, last)
+			}
+			last, most = now, max(most, now.InFlight)
+		}
+		if err := p.Execute(t.Context(), plan); err != nil {
+			t.Fatal(err)
+		}
+		if last.Objects != len(plan.Writes) || last.Bytes != plan.Bytes() || last.InFlight != 0 || most < 1 {
+			t.Errorf("in the end %+v, at most %d under way; the plan has %d objects and %d bytes", last, most, len(plan.Writes), plan.Bytes())
+		}
+	})
 }

@@ -69,15 +69,24 @@ func (s *progress) detail(name string, done, total int64) {
 	s.show(fmt.Sprintf("%s, %s%s", path.Base(name), repo.Size(done), of))
 }
 
-// publishing shows the progress of a publication.
+// publishing shows the progress of a publication: what is done and on its way, how fast, and how long the rest takes if
+// it goes on like this.
 func (s *progress) publishing(p repo.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rate := ""
-	if passed := s.now().Sub(s.began).Seconds(); passed > 1 {
-		rate = fmt.Sprintf(", %s/s", repo.Size(int64(float64(p.Bytes)/passed)))
+	line := fmt.Sprintf("%d of %d objects, %s of %s", p.Objects, p.TotalObjects, repo.Size(p.Bytes), repo.Size(p.TotalBytes))
+	if p.InFlight > 0 {
+		line += fmt.Sprintf(", %d under way", p.InFlight)
 	}
-	s.show(fmt.Sprintf("%d of %d objects, %s of %s%s", p.Objects, p.TotalObjects, repo.Size(p.Bytes), repo.Size(p.TotalBytes), rate))
+	if passed := s.now().Sub(s.began); passed > time.Second && p.TotalObjects > 0 && p.TotalBytes > 0 {
+		line += fmt.Sprintf(", %s/s", repo.Size(int64(float64(p.Bytes)/passed.Seconds())))
+		// Many small objects take time that their bytes do not tell, and the other way round.
+		done := min(float64(p.Objects)/float64(p.TotalObjects), float64(p.Bytes)/float64(p.TotalBytes))
+		if left := passed.Seconds() * (1 - done) / done; done > 0 && done < 1 {
+			line += fmt.Sprintf(", %s left", (time.Duration(left) * time.Second).String())
+		}
+	}
+	s.show(line)
 }
 
 // verifying shows the progress of a check.
