@@ -204,11 +204,11 @@ func scriptKMS(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(stop)
 	if len(args) > 1 {
-		server.Fault = map[string]func(string, map[string]any) int{
+		server.SetFault(map[string]func(string, map[string]any) int{
 			"lies":  kmstest.Lie,
 			"fails": func(string, map[string]any) int { return http.StatusServiceUnavailable },
 			"hangs": func(string, map[string]any) int { time.Sleep(3 * time.Second); return 0 },
-		}[args[1]]
+		}[args[1]])
 	}
 	ts.Setenv("KMS", server.URL)
 }

@@ -62,6 +62,13 @@ func Start(file string) (s *Server, stop func(), err error) {
 	return s, server.Close, nil
 }
 
+// SetFault sets Fault while another process may be asking.
+func (s *Server) SetFault(fault func(operation string, answer map[string]any) int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Fault = fault
+}
+
 // Lie is a Fault that spoils signatures and gives them the CRC32C that they then have.
 func Lie(operation string, answer map[string]any) int {
 	if operation == "asymmetricSign" {
@@ -119,8 +126,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		status = http.StatusNotFound
 	}
-	if s.Fault != nil && status == http.StatusOK {
-		if n := s.Fault(operation, answer); n != 0 {
+	s.mu.Lock()
+	fault := s.Fault
+	s.mu.Unlock()
+	if fault != nil && status == http.StatusOK {
+		if n := fault(operation, answer); n != 0 {
 			status = n
 		}
 	}
