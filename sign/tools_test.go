@@ -2,12 +2,15 @@ package sign
 
 import (
 	"bytes"
+	"crypto"
 	"encoding/binary"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/pkgs/keys"
 )
 
 // run runs a program and returns what it printed and whether it succeeded. A program that is missing fails the test.
@@ -118,6 +121,23 @@ func TestRPMChecksig(t *testing.T) {
 	log, ok := run(t, "rpm", "rpmkeys", "--dbpath", db, "--define", "_pkgverify_level all", "--checksig", "--verbose", signed)
 	if !ok || !strings.Contains(log, "Header V4 RSA/SHA256 Signature, key ID "+strings.ToLower(key(t, "one").Info().KeyID[8:])+": OK") {
 		t.Errorf("rpmkeys --checksig: %s", log)
+	}
+	// A key in KMS has one hash for everything.
+	only, err := New(liar{signer(t, "one").Keyring(), func(data []byte, opts keys.SignOpts) ([]byte, error) {
+		opts.Hash = crypto.SHA512
+		return key(t, "one").Sign(t.Context(), data, opts)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sha512, err := only.header(t.Context(), rest[:headerSize(rest)], at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed = write(t, dir, "sha512.rpm", bytes.Join([][]byte{lead, addSignature(sigs, sha512), rest}, nil))
+	log, ok = run(t, "rpm", "rpmkeys", "--dbpath", db, "--define", "_pkgverify_level all", "--checksig", "--verbose", signed)
+	if !ok || !strings.Contains(log, "Header V4 RSA/SHA512 Signature, key ID "+strings.ToLower(key(t, "one").Info().KeyID[8:])+": OK") {
+		t.Errorf("rpmkeys --checksig with SHA-512: %s", log)
 	}
 	wrong := bytes.Clone(signature)
 	wrong[len(wrong)-1] ^= 1
