@@ -36,6 +36,15 @@
 // next run, of anything, finds by one reading that it differs from the manifest and projects the pointers again before it
 // does its own work; since the manifest holds their signed bytes, that needs no key.
 //
+// # What is known of packages without reading them
+//
+// Everything that an index says of a package stands in the live index, which the manifest names by its digest: so a
+// publisher on a new machine adds a package without reading the others. There are no records beside it. They would repeat
+// what is in the index, and could differ from it; and of the work of a publication with ten thousand packages, the
+// compression that kept pieces would save was a tenth, while most was the strict reading of every stanza, which has to be
+// done of records as well. It is done once now, on all processors (a package that is as it was read need not be checked
+// again, see apt.Index). Directories in place are another matter: see package dir.
+//
 // # From staging to production
 //
 // Nothing but HEAD and the mirrorlist has a bucket's address in it, and a manifest says where a mirrorlist leads and not at

@@ -69,8 +69,8 @@ func (b *bench) all(only []string) error {
 	}
 	work := map[string]func() error{"debs": b.debs, "rpms": b.rpms, "large": b.large, "one-deb": b.oneDeb, "one-rpm": b.oneRpm,
 		"five": b.five, "many": b.many}
-	fmt.Println("| Work | Program | Median | Against it | Memory |")
-	fmt.Println("|---|---|---|---|---|")
+	fmt.Println("| Work | Program | Median | We are | Processors | We need | Memory |")
+	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, name := range only {
 		f, ok := work[name]
 		if !ok {
@@ -87,12 +87,14 @@ func (b *bench) all(only []string) error {
 func report(work string, contenders ...*contender) {
 	ours := contenders[0]
 	for i, c := range contenders {
-		against := ""
+		elapsed, processors := c.median(func(s sample) time.Duration { return s.time }), c.median(func(s sample) time.Duration { return s.processors })
+		faster, less := "", ""
 		if i > 0 {
-			against = fmt.Sprintf("%.1f times as fast", float64(c.median())/float64(ours.median()))
+			faster = fmt.Sprintf("%.1f times as fast", float64(elapsed)/float64(ours.median(func(s sample) time.Duration { return s.time })))
+			less = fmt.Sprintf("1/%.1f", float64(processors)/float64(ours.median(func(s sample) time.Duration { return s.processors })))
 			work = ""
 		}
-		fmt.Printf("| %s | %s | %.3f s | %s | %d MB |\n", work, c.name, c.median().Seconds(), against, c.memory()>>20)
+		fmt.Printf("| %s | %s | %.3f s | %s | %.3f s | %s | %d MB |\n", work, c.name, elapsed.Seconds(), faster, processors.Seconds(), less, c.memory()>>20)
 	}
 }
 

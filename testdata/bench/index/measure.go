@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// sample is how long something took, and the most memory of a process of it in bytes.
+// sample is how long something took, the time of processors in it, and the most memory of a process of it in bytes.
 type sample struct {
-	time   time.Duration
-	memory int64
+	time, processors time.Duration
+	memory           int64
 }
 
 // command runs a program and measures it. Its output is shown only when it fails.
@@ -32,6 +32,7 @@ func command(ctx context.Context, dir string, env []string, args ...string) (sam
 		text := out.String()
 		return s, fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, text[max(0, len(text)-2000):])
 	}
+	s.processors = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	s.memory = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
 	return s, nil
 }
@@ -49,10 +50,10 @@ type contender struct {
 	taken  []sample
 }
 
-func (c *contender) median() time.Duration {
+func (c *contender) median(of func(sample) time.Duration) time.Duration {
 	times := make([]time.Duration, len(c.taken))
 	for i, s := range c.taken {
-		times[i] = s.time
+		times[i] = of(s)
 	}
 	slices.Sort(times)
 	return times[len(times)/2]
