@@ -27,8 +27,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func contains(name, part string) bool { return strings.Contains(name, part) }
-
 func content(data []byte) bucket.Content {
 	sum := sha256.Sum256(data)
 	return bucket.Content{

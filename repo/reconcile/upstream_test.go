@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -120,7 +119,7 @@ func (u *fakeUpstream) file(ctx context.Context, p Package) (string, error) {
 	}
 	compressor := &payload.Compressor{Encoder: payload.Go()}
 	var file string
-	write := func() error { return nil }
+	var write func() error
 	if p.Format == "deb" {
 		m := deb.Meta{
 			Package: "kubectl", Version: p.Version + "-" + revision, Architecture: p.Architecture, Maintainer: "Test <test@example.org>",
@@ -237,22 +236,4 @@ func (s *scene) remove(name string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-}
-
-// find is the one object whose name has all parts.
-func (s *scene) find(prefix string, parts ...string) string {
-	s.t.Helper()
-	var found []string
-	for info, err := range s.bucket.List(s.t.Context(), prefix) {
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		if !slices.ContainsFunc(parts, func(p string) bool { return !contains(info.Name, p) }) {
-			found = append(found, info.Name)
-		}
-	}
-	if len(found) == 0 {
-		s.t.Fatal(fmt.Sprintf("no object below %s has %q in its name", prefix, parts))
-	}
-	return found[0]
 }
