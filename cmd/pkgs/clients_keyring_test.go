@@ -9,6 +9,7 @@ import (
 // TestClientsKeyringPackage installs the keyring package with real tools, and lets apt and dnf trust the stream by it alone. After
 // the switch of a rotation it is what an upgrade of it brings that they need.
 func TestClientsKeyringPackage(t *testing.T) {
+	t.Parallel()
 	requireClients(t)
 	d := newDrill(t, "one", "two")
 	const about = "package: {name: drill-archive-keyring, maintainer: Drill <drill@example.org>, homepage: 'https://pkgs.example.org', version: "

@@ -106,6 +106,7 @@ type keyTable struct {
 // TestClientsKeys shows repositories of all kinds to all clients. What they say becomes the table in keys/README.md, and
 // must be what the checks of package keys say.
 func TestClientsKeys(t *testing.T) {
+	t.Parallel()
 	requireClients(t)
 	dir := t.TempDir()
 	for i := range keyKinds {

@@ -14,6 +14,7 @@ import (
 // clients are real: apt and dpkg of three Debian releases in systems of their own, and this machine's dnf, zypper, rpm,
 // gpgv and sqv. make test installs all of them.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	requireClients(t)
 	p := publish(t)
 	t.Run("apt", func(t *testing.T) {

@@ -191,6 +191,7 @@ func plan(phase keys.Phase, judge string, known []string) bool {
 
 // TestClientsRotation goes through a rotation with clients that have only the old key, both, or only the new one.
 func TestClientsRotation(t *testing.T) {
+	t.Parallel()
 	requireClients(t)
 	d := newDrill(t, "one", "two")
 	d.rings("one", "two")
@@ -300,6 +301,7 @@ func (d *drill) alarms() (phase keys.Phase, code int) {
 // TestClientsAlarms lives through the two years around the expiry of a key, twice: nobody listens to the alarms, and somebody
 // does. The clients are shown each day's repository on that day.
 func TestClientsAlarms(t *testing.T) {
+	t.Parallel()
 	requireClients(t)
 	expiry := time.Date(2025, 1, 1, 12, 0, 0, 0, time.UTC) // of the throwaway key
 	days := []int{-365, -181, -180, -90, -30, -1, 1, 365}

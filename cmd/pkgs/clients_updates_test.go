@@ -15,6 +15,7 @@ const publications = 100
 // indexes over and over. None may ever fail, but those of a baseurl= who check the signature on repomd.xml: they may meet
 // the moment between repomd.xml and repomd.xml.asc, and how often that happens is reported.
 func TestClientsUpdates(t *testing.T) {
+	t.Parallel()
 	requireClients(t)
 	p := publish(t)
 	bucket := filepath.Join(filepath.Dir(p.config), "updated")

@@ -233,6 +233,10 @@ func TestNight(t *testing.T) {
 			[]Finding{{Kind: Missing, Object: "v1.35.2", Repaired: true}}, nil},
 		{"an older version that was left out", func(s *scene) { s.upstream.releases = append(s.upstream.releases, "1.34.9") },
 			[]Finding{{Kind: Missing, Object: "v1.34.9", Repaired: true}}, nil},
+		{"an architecture that is missing", func(s *scene) {
+			s.upstream.more = true
+			s.stream.Architectures = append(s.stream.Architectures, repo.Architecture{Deb: "s390x", Rpm: "s390x"})
+		}, []Finding{{Kind: Missing, Object: "v1.35.0", Repaired: true}, {Kind: Missing, Object: "v1.35.1", Repaired: true}}, nil},
 		{"a new version of a frozen stream", func(s *scene) {
 			s.upstream.releases = append(s.upstream.releases, "1.35.2")
 			s.stream.Frozen = true

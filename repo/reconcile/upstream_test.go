@@ -62,6 +62,7 @@ type fakeUpstream struct {
 	broken   string   // this release cannot be made
 	changed  []string // what upstream promises other bytes for
 	made     int      // packages that were made
+	more     bool     // there is a third architecture
 }
 
 func (u *fakeUpstream) Wanted(_ context.Context, _ layout.Stream, _ []Package) ([]Package, error) {
@@ -72,10 +73,14 @@ func (u *fakeUpstream) Wanted(_ context.Context, _ layout.Stream, _ []Package) (
 	}
 	var all []Package
 	for _, v := range u.releases {
-		for _, a := range []string{"amd64", "arm64"} {
+		debs, rpms := []string{"amd64", "arm64"}, []string{"x86_64", "aarch64"}
+		if u.more {
+			debs, rpms = append(debs, "s390x"), append(rpms, "s390x")
+		}
+		for _, a := range debs {
 			all = append(all, Package{Name: "kubectl", Version: v, Architecture: a, Format: "deb", Release: "v" + v})
 		}
-		for _, a := range []string{"x86_64", "aarch64"} {
+		for _, a := range rpms {
 			all = append(all, Package{Name: "kubectl", Version: v, Architecture: a, Format: "rpm", Release: "v" + v})
 		}
 	}

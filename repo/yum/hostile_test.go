@@ -233,7 +233,7 @@ func checkRead(t *testing.T, data []byte) {
 
 // Whatever packages claim, reading them on several processors stays below 256 MB: what is large is read one after the
 // other.
-func TestMemory(t *testing.T) {
+func TestHostileMemory(t *testing.T) {
 	const variable = "PKGS_TEST_HOSTILE"
 	if dir := os.Getenv(variable); dir != "" {
 		readHostile(t, dir)
@@ -261,7 +261,7 @@ func TestMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestMemory$", "-test.v")
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestHostileMemory$", "-test.v")
 	cmd.Env = append(os.Environ(), variable+"="+dir, "GOMEMLIMIT=160MiB")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
