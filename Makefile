@@ -94,8 +94,8 @@ RUNS ?= 5
 .PHONY: bench-build
 bench-build: build ## measure building beside nfpm, dpkg-deb and rpmbuild, RUNS=5 times; half an hour
 	$(MAKE) release REAL=1
-	cd testdata/bench && GOWORK=off go build -o $(CURDIR)/out/bench/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
-	cd testdata/bench && GOWORK=off go run ./build -pkgs $(CURDIR)/bin/pkgs -nfpm $(CURDIR)/out/bench/nfpm \
+	cd testdata/bench && GOWORK=off go build -o $(CURDIR)/bin/nfpm github.com/goreleaser/nfpm/v2/cmd/nfpm
+	cd testdata/bench && GOWORK=off go run ./build -pkgs $(CURDIR)/bin/pkgs -nfpm $(CURDIR)/bin/nfpm \
 		-release $(CURDIR)/out/release -work $(CURDIR)/out/bench -runs $(RUNS) -only "$(ONLY)"
 
 .PHONY: bench-index
