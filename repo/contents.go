@@ -15,6 +15,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -44,12 +45,9 @@ type Files struct {
 // name is refused. The attestations beside a package come with it, unread. Other files are ignored. An error names the
 // file.
 func ReadFiles(ctx context.Context, dir string) (*Files, error) {
-	files := &Files{paths: map[string]string{}, attestations: map[string]Object{}}
+	var names []string
 	err := filepath.WalkDir(dir, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
 			return err
 		}
 		ext := filepath.Ext(file)
@@ -59,13 +57,50 @@ func ReadFiles(ctx context.Context, dir string) (*Files, error) {
 		if !entry.Type().IsRegular() {
 			return fmt.Errorf("%s: is not a regular file", file)
 		}
-		return files.read(file, ext)
+		names = append(names, file)
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	// Each file by itself, on all processors; what they make together, and which error counts, does not depend on it.
+	parts, errs := make([]*Files, len(names)), make([]error, len(names))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, file := range names {
+		group.Go(func() error {
+			if errs[i] = ctx.Err(); errs[i] == nil {
+				parts[i] = &Files{paths: map[string]string{}, attestations: map[string]Object{}}
+				errs[i] = parts[i].read(file, filepath.Ext(file))
+			}
+			return nil
+		})
+	}
+	group.Wait() // no function returns an error
+	files := &Files{paths: map[string]string{}, attestations: map[string]Object{}}
+	for i, part := range parts {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		if err := files.join(part); err != nil {
+			return nil, err
+		}
+	}
 	files.sort()
 	return files, nil
+}
+
+// join takes over what was read of another file.
+func (f *Files) join(other *Files) error {
+	for name, file := range other.paths {
+		if twin, ok := f.paths[name]; ok {
+			return fmt.Errorf("%s: is the same package as %s", file, twin)
+		}
+		f.paths[name] = file
+	}
+	maps.Copy(f.attestations, other.attestations)
+	f.Debs, f.Rpms = append(f.Debs, other.Debs...), append(f.Rpms, other.Rpms...)
+	return nil
 }
 
 func (f *Files) read(file, ext string) error {
@@ -103,9 +138,6 @@ func (f *Files) read(file, ext string) error {
 		return fmt.Errorf("%s: holds the package %s: rename the file to that", file, path.Base(want))
 	}
 	name = ext[1:] + "/" + name
-	if other, ok := f.paths[name]; ok {
-		return fmt.Errorf("%s: is the same package as %s", file, other)
-	}
 	f.paths[name] = file
 	return f.readAttestations(name, file)
 }
