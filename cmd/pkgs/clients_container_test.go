@@ -56,7 +56,7 @@ func readContainerfile(t *testing.T) image {
 }
 
 // testContainer lays out the image of deploy/Containerfile and cuts a release in it, as it is run: the file system is
-// read-only but for /work, the user is nobody in particular, and there is no network and nothing else of any system.
+// read-only but for one folder, the user is nobody in particular, and there is no network and nothing else of any system.
 func testContainer(t *testing.T, p *published) {
 	made := readContainerfile(t)
 	root := filepath.Join(t.TempDir(), "root")
@@ -71,13 +71,13 @@ func testContainer(t *testing.T, p *published) {
 		}
 		command(t, ".", "cp", "-L", source, filepath.Join(root, path))
 	}
-	for _, dir := range []string{"work", "release", strings.TrimPrefix(made.dir, "/")} {
+	for _, dir := range []string{"var/lib/pkgs", "release", strings.TrimPrefix(made.dir, "/")} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	config := strings.ReplaceAll(readFile(t, p.config), absolute(t, "../../.cache/clients/release"), "/release")
-	writeFile(t, filepath.Join(root, made.dir, "pkgs.yaml"), strings.Replace(config, "bucket: second", "bucket: /work/bucket", 1))
+	writeFile(t, filepath.Join(root, made.dir, "pkgs.yaml"), strings.Replace(config, "bucket: second", "bucket: /var/lib/pkgs/bucket", 1))
 	writeFile(t, filepath.Join(root, made.dir, "bad.yaml"), strings.Replace(config, "bucket: second", "bucket: /bucket", 1))
 	writeFile(t, filepath.Join(root, made.dir, "key.asc"), readFile(t, filepath.Join(filepath.Dir(p.config), "key.asc")))
 
@@ -87,7 +87,7 @@ func testContainer(t *testing.T, p *published) {
 		// Mounts are those of the shell's own namespace, and go with it.
 		const script = `root=$1 release=$2 user=$3 dir=$4; shift 4
 			mount --make-rprivate / && mount --bind "$root" "$root" && mount --bind "$release" "$root/release" &&
-			mount -o remount,bind,ro "$root" && mount -t tmpfs -o mode=1777 work "$root/work" &&
+			mount -o remount,bind,ro "$root" && mount -t tmpfs -o mode=1777 pkgs-test "$root/var/lib/pkgs" &&
 			exec chroot --userspec="$user" "$root" "$@"`
 		argv := append([]string{"-c", script, "container", root, absolute(t, "../../.cache/clients/release"), made.user, made.dir, made.entrypoint[0]}, args...)
 		cmd := exec.CommandContext(ctx, "/bin/sh", argv...)
@@ -100,7 +100,7 @@ func testContainer(t *testing.T, p *published) {
 	if out, err := run("version"); err != nil || !strings.Contains(out, "built with go") {
 		t.Errorf("version: %v\n%s", err, out)
 	}
-	if out, err := run("cut", "v1.35.0", "--config", in("pkgs.yaml"), "--confirm"); err != nil || !strings.Contains(out, "verified "+stream+" in /work/bucket: right") {
+	if out, err := run("cut", "v1.35.0", "--config", in("pkgs.yaml"), "--confirm"); err != nil || !strings.Contains(out, "verified "+stream+" in /var/lib/pkgs/bucket: right") {
 		t.Errorf("cut: %v\n%s", err, out)
 	}
 	// The test would prove nothing if the file system could be written to.

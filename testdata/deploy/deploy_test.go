@@ -101,13 +101,13 @@ func restricted(t *testing.T, pod corev1.PodSpec) {
 		}
 		writable := false
 		for _, m := range c.VolumeMounts {
-			writable = writable || m.MountPath == "/work" && !m.ReadOnly
+			writable = writable || m.MountPath == "/var/lib/pkgs" && !m.ReadOnly
 			if !volumes[m.Name] {
 				t.Errorf("%s: there is no volume %s", c.Name, m.Name)
 			}
 		}
 		if !writable {
-			t.Errorf("%s: /work, the one folder that is written to, is not mounted", c.Name)
+			t.Errorf("%s: /var/lib/pkgs, the one folder that is written to, is not mounted", c.Name)
 		}
 	}
 }
