@@ -8,7 +8,6 @@ import (
 	"maps"
 	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"sigs.k8s.io/pkgs/repo/apt"
@@ -41,9 +40,9 @@ func (s *State) Describe(stream *Stream) Listed {
 		if o.Class != layout.Package || path.Ext(o.Name) != ".deb" {
 			continue
 		}
-		name, version, ok := debName(path.Base(o.Name))
-		if ok && stream.Members[name].Main && (listed.Latest == "" || apt.CompareVersions(version, listed.Latest) > 0) {
-			listed.Latest = version
+		p := layout.ParsePackageName(o.Name)
+		if stream.Members[p.Name].Main && (listed.Latest == "" || apt.CompareVersions(p.Version, listed.Latest) > 0) {
+			listed.Latest = p.Version
 		}
 	}
 	return listed
@@ -138,13 +137,6 @@ func (l *listing) latest(name string) string {
 		}
 	}
 	return latest
-}
-
-// debName takes the name of a .deb file apart: the package and its version without the revision.
-func debName(base string) (name, version string, ok bool) {
-	name, rest, ok := strings.Cut(base, "_")
-	version, _, arch := strings.Cut(rest, "_")
-	return name, upstream(version), ok && arch
 }
 
 // retries is how often a page is read again that somebody else wrote in between.

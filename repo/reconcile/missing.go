@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -213,26 +212,8 @@ func (r *run) packageOf(object string) (string, bool) {
 	return name, layout.ClassOf(name) == layout.Package
 }
 
-// parseName takes the name of a package file below a stream apart. The release is not in it.
-func parseName(name string) (p Package) {
-	p.Format, _, _ = strings.Cut(name, "/")
-	base := strings.TrimSuffix(path.Base(name), "."+p.Format)
-	separator := "_"
-	if p.Format == "rpm" {
-		separator = "."
-	}
-	base, p.Architecture = cutLast(base, separator)
-	base, p.Revision = cutLast(base, "-")
-	if p.Format == "rpm" {
-		separator = "-"
-	}
-	p.Name, p.Version = cutLast(base, separator)
-	return p
-}
-
-func cutLast(s, separator string) (before, after string) {
-	if i := strings.LastIndex(s, separator); i >= 0 {
-		return s[:i], s[i+len(separator):]
-	}
-	return s, ""
+// parseName is the package that a file below a stream is. The release is not in its name.
+func parseName(name string) Package {
+	p := layout.ParsePackageName(name)
+	return Package{Name: p.Name, Version: p.Version, Architecture: p.Architecture, Format: p.Format, Revision: p.Revision}
 }
