@@ -79,7 +79,8 @@ const backdate = 5 * time.Minute
 
 // Change is what a plan is to do to the contents of a stream. What is done to a stream only ever differs in this.
 type Change struct {
-	// Add are package files to publish. Files that are published already with the same bytes are left out.
+	// Add are package files to publish. Files that are published already with the same bytes are left out, and so are rpms
+	// that differ from what is published in their signature alone.
 	Add *Files
 	// Yank are packages that leave the index; their files stay in the bucket. They are names below the stream, such as
 	// deb/amd64/kubelet_1.35.0-1.1_amd64.deb.
@@ -124,6 +125,10 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	if files == nil {
 		files = &Files{}
 	}
+	if files, err = p.unlessResigned(ctx, state, files); err != nil {
+		return nil, err
+	}
+	change.Add = files
 	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign
 	now := p.Now().UTC()
 	var before Contents

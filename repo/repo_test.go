@@ -81,6 +81,12 @@ func packages(t testing.TB, version, text string, depends ...string) *Files {
 // revised is packages with a revision.
 func revised(t testing.TB, version, revision, text string, depends ...string) *Files {
 	t.Helper()
+	return builtWith(t, signer(t), version, revision, text, depends...)
+}
+
+// builtWith is revised with another signer of the rpms.
+func builtWith(t testing.TB, headers rpm.HeaderSigner, version, revision, text string, depends ...string) *Files {
+	t.Helper()
 	dir := t.TempDir()
 	ctx := t.Context()
 	tree, err := payload.NewTree(payload.Entry{Path: "/usr/bin/kubectl", Mode: 0o755, Content: payload.Bytes([]byte(text))})
@@ -109,7 +115,7 @@ func revised(t testing.TB, version, revision, text string, depends ...string) *F
 			}
 			r.Requires = append(r.Requires, relation)
 		}
-		if err := rpm.WriteFile(ctx, filepath.Join(dir, r.FileName()), r, tree, compressor, signer(t)); err != nil {
+		if err := rpm.WriteFile(ctx, filepath.Join(dir, r.FileName()), r, tree, compressor, headers); err != nil {
 			t.Fatal(err)
 		}
 	}
