@@ -121,7 +121,7 @@ func (f *Files) read(file, ext string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		want = fmt.Sprintf("%s/%s_%s_%s.deb", p.Architecture, p.Name, p.Version, p.Architecture)
+		want = debFile(p)
 		name = p.Filename
 		f.Debs = append(f.Debs, p)
 	} else {
@@ -130,7 +130,7 @@ func (f *Files) read(file, ext string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		want = fmt.Sprintf("%s/%s-%s-%s.%s.rpm", p.Arch, p.Name, p.Version, p.Release, p.Arch)
+		want = rpmFile(p)
 		name = p.Href
 		f.Rpms = append(f.Rpms, p)
 	}
@@ -140,6 +140,16 @@ func (f *Files) read(file, ext string) error {
 	name = ext[1:] + "/" + name
 	f.paths[name] = file
 	return f.readAttestations(name, file)
+}
+
+// debFile is what the file of a package is called, relative to the apt repository, by what its control file says.
+func debFile(p *apt.Package) string {
+	return fmt.Sprintf("%s/%s_%s_%s.deb", p.Architecture, p.Name, p.Version, p.Architecture)
+}
+
+// rpmFile is what the file of a package is called, relative to the yum repository, by what its header says.
+func rpmFile(p *yum.Package) string {
+	return fmt.Sprintf("%s/%s-%s-%s.%s.rpm", p.Arch, p.Name, p.Version, p.Release, p.Arch)
 }
 
 // readAttestations finds the attestations beside the file of a package.
@@ -239,6 +249,27 @@ func (c Contents) without(names []string) (Contents, error) {
 		Debs: slices.DeleteFunc(slices.Clone(c.Debs), func(p *apt.Package) bool { return gone["deb/"+p.Filename] }),
 		Rpms: slices.DeleteFunc(slices.Clone(c.Rpms), func(p *yum.Package) bool { return gone["rpm/"+p.Href] }),
 	}, nil
+}
+
+// recall replaces what is said of packages that an earlier index has with the same bytes by what that index says.
+func (c *Contents) recall(earlier *Contents) {
+	debs, rpms := map[string]*apt.Package{}, map[string]*yum.Package{}
+	for _, p := range earlier.Debs {
+		debs[p.Filename] = p
+	}
+	for _, p := range earlier.Rpms {
+		rpms[p.Href] = p
+	}
+	for i, p := range c.Debs {
+		if known := debs[p.Filename]; known != nil && known.SHA256 == p.SHA256 {
+			c.Debs[i] = known
+		}
+	}
+	for i, p := range c.Rpms {
+		if known := rpms[p.Href]; known != nil && known.SHA256 == p.SHA256 {
+			c.Rpms[i] = known
+		}
+	}
 }
 
 // ChangedError refuses a package whose bytes differ from those that are published under the same name.

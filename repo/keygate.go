@@ -23,15 +23,45 @@ type KeyPolicy struct {
 	Withdrawn []string
 }
 
-// keyGate refuses signing keys that users' machines would refuse, before anything is signed:
-//
-//   - one that has expired, is not valid yet or is revoked;
-//   - one that is due for rotation;
-//   - one that users of the stream were not given: a key signs what its users know, which is what the live keyring says,
-//     and never what it announces itself in.
-//
-// It also refuses to take a key out of the keyring of a stream, because packages keep their signatures for good.
+// keyGate refuses signing keys that users' machines would refuse, before anything is signed: see [KeyPolicy.problems].
 func (p *Publisher) keyGate(signers *keys.Keyring, state *State, now time.Time) error {
+	var given []givenKeyring
+	for _, name := range keyringPointers(state.Head.Stream) {
+		pointer, ok := state.Manifest.pointer(name)
+		if !ok {
+			continue // the stream is new, or has had packages of one format only
+		}
+		ring, err := keys.ParseKeyring(name, []byte(pointer.Data))
+		if err != nil {
+			return err
+		}
+		given = append(given, givenKeyring{name, ring})
+	}
+	if problems := p.Keys.problems(signers, p.Keyring, given, now); len(problems) > 0 {
+		return &GateError{Stream: state.Head.Stream, Problems: problems}
+	}
+	return nil
+}
+
+// givenKeyring is a keyring that users of a stream are given, under its name in the bucket.
+type givenKeyring struct {
+	name string
+	ring *keys.Keyring
+}
+
+// keyringPointers are the names under which users of a stream are given the keyring.
+func keyringPointers(stream layout.Stream) []string {
+	return []string{stream.Deb(layout.ReleaseKey), stream.Rpm(layout.RepomdKey)}
+}
+
+// problems says what speaks against signing with keys at a time:
+//
+//   - one has expired, is not valid yet or is revoked;
+//   - the first is due for rotation;
+//   - one is not among those that users of the stream were given: a key signs what its users know, which is what the live
+//     keyring says, and never what it announces itself in;
+//   - one that users were given is not in the keyring any more, although packages keep their signatures for good.
+func (k *KeyPolicy) problems(signers, keyring *keys.Keyring, given []givenKeyring, now time.Time) []string {
 	var problems []string
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	for _, e := range signers.Entities() {
@@ -44,34 +74,23 @@ func (p *Publisher) keyGate(signers *keys.Keyring, state *State, now time.Time) 
 			}
 		}
 	}
-	if by := p.Keys.RotateBy; !by.IsZero() && !now.Before(by) && !now.Before(p.Keys.GraceUntil) {
+	if by := k.RotateBy; !by.IsZero() && !now.Before(by) && !now.Before(k.GraceUntil) {
 		problem("key %s was to be replaced by %s: go on with its rotation (pkgs keys rotate), or give it time with signing.grace-until",
 			signers.Keys()[0].Fingerprint, by.Format(time.DateOnly))
 	}
-	for _, name := range []string{state.Head.Stream.Deb(layout.ReleaseKey), state.Head.Stream.Rpm(layout.RepomdKey)} {
-		pointer, ok := state.Manifest.pointer(name)
-		if !ok {
-			continue // the stream is new, or has had packages of one format only
-		}
-		given, err := keys.ParseKeyring(name, []byte(pointer.Data))
-		if err != nil {
-			return err
-		}
-		for _, k := range signers.Keys() {
-			if !holds(given, k.Fingerprint) && !slices.Contains(p.Keys.Unannounced, k.Fingerprint) {
-				problem("key %s is not in %s: users do not know it, so announce it first (pkgs keys rotate tells how)", k.Fingerprint, name)
+	for _, g := range given {
+		for _, s := range signers.Keys() {
+			if !holds(g.ring, s.Fingerprint) && !slices.Contains(k.Unannounced, s.Fingerprint) {
+				problem("key %s is not in %s: users do not know it, so announce it first (pkgs keys rotate tells how)", s.Fingerprint, g.name)
 			}
 		}
-		for _, k := range given.Keys() {
-			if !holds(p.Keyring, k.Fingerprint) && !slices.Contains(p.Keys.Withdrawn, k.Fingerprint) {
-				problem("key %s is in %s and would not be any more: keep its public half in signing.keyring, since packages may be signed with it", k.Fingerprint, name)
+		for _, old := range g.ring.Keys() {
+			if !holds(keyring, old.Fingerprint) && !slices.Contains(k.Withdrawn, old.Fingerprint) {
+				problem("key %s is in %s and would not be any more: keep its public half in signing.keyring, since packages may be signed with it", old.Fingerprint, g.name)
 			}
 		}
 	}
-	if len(problems) == 0 {
-		return nil
-	}
-	return &GateError{Stream: state.Head.Stream, Problems: problems}
+	return problems
 }
 
 // promotedKeyGate refuses to promote an index that users of the stream cannot verify, because it is signed by keys that were

@@ -13,10 +13,13 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo/apt"
@@ -32,7 +35,8 @@ import (
 //	request.json     the Request
 //	signatures.json  the [Signatures], once they are made
 //	new/             the new index in plain text: deb/Packages, rpm/primary.xml, rpm/filelists.xml, rpm/other.xml
-//	live/            what a client reads of the index that is live, with its signatures, as it lies in the bucket
+//	live/            what a client reads of the index that is live, with its signatures, as it lies in the bucket, and the
+//	                 keyrings that users are given
 //
 // It is for the packages of a cut, whose headers are signed first since the index has the digests of the signed files, or
 // for an index. Nothing in it is believed: see [NewReview].
@@ -99,9 +103,12 @@ const (
 // 15 million.
 const maxRequest = 256 << 20
 
+// maxReason bounds the reason for a publication in bytes.
+const maxReason = 1000
+
 // ReadRequest reads the request in a folder.
 func ReadRequest(dir string) (*Request, error) {
-	data, err := readFile(filepath.Join(dir, requestFile), maxRequest)
+	data, err := readCarried(dir, requestFile, maxRequest)
 	if err != nil {
 		return nil, err
 	}
@@ -115,25 +122,36 @@ func ReadRequest(dir string) (*Request, error) {
 	return r, nil
 }
 
+var fingerprintForm = regexp.MustCompile(`^([0-9A-F]{40}|[0-9A-F]{64})$`)
+
 func (r *Request) check() error {
 	if _, err := layout.ParseStream(string(r.Stream)); err != nil {
 		return err
 	}
-	if len(r.Keys) == 0 || (r.Index == nil) == (len(r.Packages) == 0) {
+	odd := func(fingerprint string) bool { return !fingerprintForm.MatchString(fingerprint) }
+	if len(r.Keys) == 0 || slices.ContainsFunc(r.Keys, odd) || (r.Index == nil) == (len(r.Packages) == 0) {
 		return errors.New("is not a request for the signatures of packages or of an index")
 	}
-	if i := r.Index; i != nil {
-		known := func(half string) bool { return half == "deb" || half == "rpm" }
-		if i.From < 0 || i.Serial != i.From+1 || len(i.Halves) == 0 || slices.ContainsFunc(i.Halves, func(h string) bool { return !known(h) }) ||
-			(i.From == 0) != (i.Base == "") {
-			return errors.New("is not a request for the publication that follows another")
-		}
+	i := r.Index
+	if i == nil {
+		return nil
+	}
+	halves := [][]string{{"deb"}, {"rpm"}, {"deb", "rpm"}}
+	if i.From < 0 || i.Serial != i.From+1 || (i.From == 0) != (i.Base == "") || !slices.ContainsFunc(halves, func(h []string) bool { return slices.Equal(h, i.Halves) }) {
+		return errors.New("is not a request for the publication that follows another")
+	}
+	// It is shown to the person who decides, and could hide or forge what else is shown.
+	if i.Reason == "" || len(i.Reason) > maxReason || !utf8.ValidString(i.Reason) || strings.ContainsFunc(i.Reason, func(c rune) bool { return !unicode.IsPrint(c) }) {
+		return fmt.Errorf("has no reason of one line and at most %d bytes", maxReason)
 	}
 	return nil
 }
 
 // write makes the folder of a request, in the place of one that is there.
 func (r *Request) write(dir string, files map[string][]byte) error {
+	if err := r.check(); err != nil {
+		return fmt.Errorf("the request for stream %s: %w", r.Stream, err)
+	}
 	data, err := encodeJSON(r)
 	if err != nil {
 		return err
@@ -229,7 +247,7 @@ func (p *Publisher) Request(ctx context.Context, dir string, stream Stream, chan
 		if _, err := live(ctx, seen, plan.base, p.Keyring, p.Now().UTC(), true, nil); err != nil {
 			return nil, nil, err
 		}
-		for _, name := range livePointers(stream.Name) {
+		for _, name := range append(livePointers(stream.Name), keyringPointers(stream.Name)...) {
 			if pointer, ok := plan.base.Manifest.pointer(name); ok {
 				seen.seen[name] = []byte(pointer.Data)
 			}
@@ -282,31 +300,6 @@ func (c *Contents) texts(halves []string) (map[string][]byte, error) {
 }
 
 var yumKinds = []string{"primary", "filelists", "other"}
-
-// contentsOf reads the index texts of a request, as texts names them, in the folder dir.
-func contentsOf(dir string, halves []string) (c Contents, err error) {
-	text := func(half, name string) []byte {
-		if err != nil {
-			return nil
-		}
-		var data []byte
-		data, err = readFile(filepath.Join(dir, newFolder, half, name), maxIndex)
-		return data
-	}
-	if slices.Contains(halves, "deb") {
-		packages := text("deb", layout.Packages)
-		if err == nil {
-			c.Debs, err = apt.ParsePackages(packages)
-		}
-	}
-	if slices.Contains(halves, "rpm") {
-		primary, filelists, other := text("rpm", "primary.xml"), text("rpm", "filelists.xml"), text("rpm", "other.xml")
-		if err == nil {
-			c.Rpms, err = yum.ParseIndex("", primary, filelists, other)
-		}
-	}
-	return c, err
-}
 
 // remembering is a bucket that keeps what is read from it.
 type remembering struct {

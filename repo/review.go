@@ -2,15 +2,11 @@ package repo
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,8 +31,13 @@ type ReviewConfig struct {
 	Now time.Time
 	// Memory is what was signed before.
 	Memory *Memory
+	// Keys says how long the signing keys may be used, and what exceptions there are.
+	Keys KeyPolicy
 	// AllowRemovals lets packages leave the index.
 	AllowRemovals bool
+	// Replace lets a publication take the place of one that was signed under the same serial. It is for one that was never
+	// published: whoever has those signatures can still publish it instead.
+	Replace bool
 }
 
 // RefusedError says why a signer does not sign a request.
@@ -95,9 +96,12 @@ type ReviewedPackage struct {
 // NewReview looks at a request in the folder dir the way a publisher looks at a change, with the signer's own configuration
 // and keyring, and believes nothing of what the request says:
 //
-//   - The live index has to be signed by a trusted key. The new index is derived from the packages in its text, and with that
-//     the texts to sign; they have to be those that the publisher wants signed.
-//   - The packages have to belong to the stream and pass its gates.
+//   - The keys pass the gate of a publication: none has expired, is due for rotation, or is unknown to the stream's users as
+//     far as the keyrings in the request tell.
+//   - The live index has to be this stream's and signed by a trusted key. The new index is derived from what the live one
+//     says of the packages that stay and the text in the request of those that come, and with that the texts to sign; they
+//     have to be those that the publisher wants signed.
+//   - The packages have to belong to the stream and pass its gates, and their files to be called as they are called.
 //   - Serial and date go forward: past those of the live index, and of everything that was signed before. The date is not
 //     ahead of this machine's clock.
 //   - Packages only come, unless cfg allows that they go. Those that were signed before under the same name have the same
@@ -118,7 +122,12 @@ func NewReview(ctx context.Context, dir string, r *Request, cfg ReviewConfig) (*
 	if r.Index == nil {
 		return v, v.headers()
 	}
-	return v, v.index(ctx, dir)
+	from, err := openCarried(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer from.close()
+	return v, v.index(ctx, from)
 }
 
 func (v *Review) refuse(problems ...string) error {
@@ -130,6 +139,9 @@ func (v *Review) headers() error {
 	stream, memory := &v.cfg.Stream, v.cfg.Memory.of(v.Stream)
 	var problems []string
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	for _, p := range v.cfg.Keys.problems(v.cfg.Signer.Keyring(), v.cfg.Keyring, nil, v.cfg.Now) {
+		problem("%s", p)
+	}
 	seen := map[string]bool{}
 	for _, p := range v.request.Packages {
 		h, err := yum.ParseHeader(p.Header)
@@ -164,13 +176,13 @@ func (v *Review) headers() error {
 }
 
 // index reviews a publication.
-func (v *Review) index(ctx context.Context, dir string) error {
+func (v *Review) index(ctx context.Context, from *carried) error {
 	i, memory := v.request.Index, v.cfg.Memory.of(v.Stream)
-	before, date, serial, err := v.live(ctx, dir)
+	before, date, serial, err := v.live(ctx, from)
 	if err != nil {
 		return err
 	}
-	if v.after, err = contentsOf(dir, i.Halves); err != nil {
+	if v.after, err = from.contents(i.Halves); err != nil {
 		return err
 	}
 	if !slices.Contains(i.Halves, "deb") {
@@ -179,16 +191,30 @@ func (v *Review) index(ctx context.Context, dir string) error {
 	if !slices.Contains(i.Halves, "rpm") {
 		v.after.Rpms = before.Rpms
 	}
+	v.after.recall(&before)
 	v.after.sort()
 	old, all := before.digests(), v.after.digests()
 	v.Serial, v.From, v.Time, v.Reason = i.Serial, i.From, i.Time, i.Reason
 	v.Removed = only(old, all)
 	v.Kept = len(old) - len(v.Removed)
+	var misnamed []string
+	add := func(name, file string, size int64, sha256 string) {
+		if _, ok := old[name]; ok {
+			return
+		}
+		if name != file {
+			misnamed = append(misnamed, fmt.Sprintf("%s is to be found as %s", file, name))
+		}
+		v.Added = append(v.Added, ReviewedPackage{name, size, sha256})
+	}
 	for _, p := range v.after.Debs {
-		v.added(old, "deb/"+p.Filename, p.Size, p.SHA256)
+		add("deb/"+p.Filename, "deb/"+debFile(p), p.Size, p.SHA256)
 	}
 	for _, p := range v.after.Rpms {
-		v.added(old, "rpm/"+p.Href, p.Size, p.SHA256)
+		add("rpm/"+p.Href, "rpm/"+rpmFile(p), p.Size, p.SHA256)
+	}
+	if len(misnamed) > 0 {
+		return v.refuse(misnamed...)
 	}
 	if err := v.judge(memory, date, serial, old, all); err != nil {
 		return err
@@ -221,12 +247,6 @@ func (v *Review) index(ctx context.Context, dir string) error {
 	return v.derive(ctx)
 }
 
-func (v *Review) added(old map[string]string, name string, size int64, sha256 string) {
-	if _, ok := old[name]; !ok {
-		v.Added = append(v.Added, ReviewedPackage{name, size, sha256})
-	}
-}
-
 // judge compares the publication with the live one and with what was signed before.
 func (v *Review) judge(memory *StreamMemory, date time.Time, serial int64, old, all map[string]string) error {
 	var problems []string
@@ -235,6 +255,10 @@ func (v *Review) judge(memory *StreamMemory, date time.Time, serial int64, old, 
 	switch {
 	case again:
 		v.Notes = append(v.Notes, "this very request was signed before")
+	case v.Serial == memory.Serial && v.cfg.Replace && v.Time.After(memory.Time):
+		v.Notes = append(v.Notes, fmt.Sprintf("another publication was signed as serial %d on %s: this one takes its place, and the signatures on the other can still be used", memory.Serial, stamp(memory.Time)))
+	case v.Serial == memory.Serial && !v.cfg.Replace:
+		problem("serial %d does not go forward: %d was signed before, for another request; publish that one, or if it is lost, allow that this one replaces it", v.Serial, memory.Serial)
 	case v.Serial <= memory.Serial:
 		problem("serial %d does not go forward: %d was signed before", v.Serial, memory.Serial)
 	case !v.Time.After(memory.Time):
@@ -280,53 +304,68 @@ func (v *Review) judge(memory *StreamMemory, date time.Time, serial int64, old, 
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// live verifies what the request has of the live index and reads its contents, its date and the serial that it says it has.
-func (v *Review) live(ctx context.Context, dir string) (c Contents, date time.Time, serial int64, err error) {
-	i := v.request.Index
-	if i.From == 0 {
-		return c, date, 0, nil
-	}
-	root, err := os.OpenRoot(filepath.Join(dir, liveFolder))
-	if err != nil {
-		return c, date, 0, fmt.Errorf("the live index is missing: %w", err)
-	}
-	defer root.Close()
-	b := &folder{root: root}
-	state := &State{Head: Head{Stream: v.Stream, Serial: i.From}, Generation: "given"}
-	state.Manifest = Manifest{Stream: v.Stream, Serial: i.From}
-	for _, name := range livePointers(v.Stream) {
-		data, _, err := readAll(ctx, b, name, maxManifest)
-		if err != nil {
-			return c, date, 0, fmt.Errorf("the live index is missing: %w", err)
+// live verifies what the request has of the live index and of the keyrings beside it, and reads its contents, its date and
+// the serial that it says it has.
+func (v *Review) live(ctx context.Context, from *carried) (c Contents, date time.Time, serial int64, err error) {
+	i, stream := v.request.Index, &v.cfg.Stream
+	var given []givenKeyring
+	if i.From > 0 {
+		state := &State{Head: Head{Stream: v.Stream, Serial: i.From}, Generation: "given"}
+		state.Manifest = Manifest{Stream: v.Stream, Serial: i.From}
+		for _, name := range livePointers(v.Stream) {
+			data, err := from.read(path.Join(liveFolder, name), maxManifest)
+			if err != nil {
+				return c, date, 0, fmt.Errorf("the live index is missing: %w", err)
+			}
+			state.Manifest.Pointers = append(state.Manifest.Pointers, Pointer{Object: Object{Name: name, Class: layout.Pointer, Size: int64(len(data)), SHA256: digest(data)}, Data: string(data)})
 		}
-		state.Manifest.Pointers = append(state.Manifest.Pointers, Pointer{Object: Object{Name: name, Class: layout.Pointer, Size: int64(len(data)), SHA256: digest(data)}, Data: string(data)})
+		if c, err = live(ctx, &liveFiles{carried: from}, state, v.cfg.Keyring, v.cfg.Now, true, nil); err != nil {
+			return c, date, 0, err
+		}
+		release, revision, err := state.Manifest.signedAs(v.cfg.Keyring, v.cfg.Now)
+		if err != nil {
+			return c, date, 0, err
+		}
+		if release.Origin != stream.Origin || release.Label != stream.Label || release.Suite != stream.Suite || release.Codename != stream.Codename {
+			return c, date, 0, v.refuse(fmt.Sprintf("the live index in the request is that of another stream: its Suite is %q, its Label %q", release.Suite, release.Label))
+		}
+		date, serial = release.Date, revision
+		for _, name := range keyringPointers(v.Stream) {
+			data, err := from.read(path.Join(liveFolder, name), maxManifest)
+			if err != nil {
+				return c, date, 0, fmt.Errorf("the keyring that users are given is missing: %w", err)
+			}
+			ring, err := keys.ParseKeyring(name, data)
+			if err != nil {
+				return c, date, 0, err
+			}
+			given = append(given, givenKeyring{name, ring})
+		}
 	}
-	if c, err = live(ctx, b, state, v.cfg.Keyring, v.cfg.Now, true, nil); err != nil {
-		return c, date, 0, err
+	if problems := v.cfg.Keys.problems(v.cfg.Signer.Keyring(), v.cfg.Keyring, given, v.cfg.Now); len(problems) > 0 {
+		return c, date, 0, v.refuse(problems...)
 	}
-	date, serial, err = state.Manifest.signedAs(v.cfg.Keyring, v.cfg.Now)
-	return c, date, serial, err
+	return c, date, serial, nil
 }
 
-// signedAs reads when the apt index of a publication was made and which serial its yum index, whose signature was verified
-// before, says it has.
-func (m *Manifest) signedAs(trusted *keys.Keyring, at time.Time) (date time.Time, serial int64, err error) {
+// signedAs reads the apt index of a publication and which serial its yum index, whose signature was verified before, says
+// it has.
+func (m *Manifest) signedAs(trusted *keys.Keyring, at time.Time) (release *apt.Release, serial int64, err error) {
 	p, _ := m.pointer(m.Stream.Deb(layout.InRelease))
-	text, _, err := sign.VerifyClearsigned([]byte(p.Data), trusted, at)
+	text, _, err := sign.VerifyClearsigned([]byte(p.Data), trusted, whenSigned(p.Data, at))
 	if err != nil {
-		return date, 0, err
+		return nil, 0, err
 	}
-	release, err := apt.ParseRelease(text)
-	if err != nil {
-		return date, 0, err
+	if release, err = apt.ParseRelease(text); err != nil {
+		return nil, 0, err
 	}
 	p, _ = m.pointer(m.Stream.Rpm(layout.Repomd))
 	repomd, err := yum.ParseRepomd([]byte(p.Data))
 	if err != nil {
-		return date, 0, err
+		return nil, 0, err
 	}
-	_, err = fmt.Sscan(repomd.Revision, &serial)
-	return release.Date, serial, err
+	serial, err = strconv.ParseInt(repomd.Revision, 10, 64)
+	return release, serial, err
 }
 
 // derive makes the texts that are to be signed, with the code that makes them for a publication.
@@ -357,22 +396,6 @@ func (v *Review) derive(ctx context.Context) error {
 		return v.refuse("the publisher wants more signed than the index")
 	}
 	return nil
-}
-
-// folder reads objects from a directory.
-type folder struct {
-	bucket.Bucket
-	root *os.Root
-}
-
-func (f *folder) String() string { return f.root.Name() }
-
-func (f *folder) Open(_ context.Context, name string) (io.ReadCloser, bucket.Info, error) {
-	r, err := f.root.Open(filepath.FromSlash(path.Clean(name)))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%s: %w", name, bucket.ErrNotExist)
-	}
-	return r, bucket.Info{Name: name}, err
 }
 
 // Signatures signs what was reviewed.
@@ -419,40 +442,4 @@ func (v *Review) Signatures(ctx context.Context) (*Signatures, error) {
 		s.Repomds[digest(text)] = string(asc)
 	}
 	return s, nil
-}
-
-// Print writes the review for a person.
-func (v *Review) Print(w io.Writer) error {
-	var b strings.Builder
-	if v.request.Index == nil {
-		fmt.Fprintf(&b, "stream %s: %d packages are to be signed\n", v.Stream, len(v.Headers))
-		for _, h := range v.Headers {
-			fmt.Fprintf(&b, "    %-50s built %s, payload %s\n", h.File, stamp(h.Built), h.PayloadSHA256)
-		}
-	} else {
-		after := "the first of this stream"
-		if v.From > 0 {
-			after = fmt.Sprintf("after %d", v.From)
-		}
-		fmt.Fprintf(&b, "stream %s: the index of serial %d, %s, is to be signed: %s\n", v.Stream, v.Serial, after, v.Reason)
-		fmt.Fprintf(&b, "  dated %s, valid until %s\n", stamp(v.Time), stamp(v.Until))
-		fmt.Fprintf(&b, "  packages: %d new, %d kept, %d removed\n", len(v.Added), v.Kept, len(v.Removed))
-		for _, p := range v.Added {
-			fmt.Fprintf(&b, "    + %-60s %-10s %s\n", p.Name, Size(p.Size), p.SHA256)
-		}
-		for _, name := range v.Removed {
-			fmt.Fprintf(&b, "    - %s\n", name)
-		}
-		for _, name := range slices.Sorted(maps.Keys(v.Sign)) {
-			fmt.Fprintf(&b, "  %-25s %s\n", name, v.Sign[name])
-		}
-	}
-	for _, k := range v.Keys {
-		fmt.Fprintf(&b, "  key %s\n", k)
-	}
-	for _, n := range v.Notes {
-		fmt.Fprintf(&b, "  note: %s\n", n)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
 }

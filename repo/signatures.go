@@ -38,7 +38,7 @@ type SignedRelease struct {
 // they are for another request.
 func ReadSignatures(dir string, r *Request) (*Signatures, error) {
 	file := filepath.Join(dir, signaturesFile)
-	data, err := readFile(file, maxRequest)
+	data, err := readCarried(dir, signaturesFile, maxRequest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -174,9 +174,16 @@ func (p *Publisher) PlanSigned(ctx context.Context, stream Stream, r *Request, s
 	if state.Head.Serial != i.From || state.Head.Manifest != i.Base {
 		return nil, &MovedError{Stream: stream.Name, From: i.From, Live: state.Head.Serial}
 	}
+	if until := i.Time.Add(p.Validity); !until.After(p.Now()) {
+		return nil, fmt.Errorf("stream %s: the index that was signed has expired on %s: ask for signatures again with the command that wrote the request", stream.Name, stamp(until))
+	}
 	c := i.Change
-	return p.Plan(ctx, stream, Change{
+	plan, err := p.Plan(ctx, stream, Change{
 		Add: files, Yank: c.Yank, Retire: c.Retire, To: c.To, Resign: c.Resign, Backfill: c.Backfill, Reason: c.Reason, Base: state,
 		signer: &given{signatures: s, by: by, index: i, now: p.Now().UTC()},
 	})
+	if err == nil && plan.Reason == "" {
+		return nil, fmt.Errorf("stream %s: none of the %d packages is there for which signatures were asked: bring back the folder with them, or ask for signatures again", stream.Name, len(i.Added))
+	}
+	return plan, err
 }

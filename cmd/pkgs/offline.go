@@ -253,7 +253,8 @@ func indexRequests(dir string) []string {
 
 func newSign(p *program) *cobra.Command {
 	var memory string
-	var removals, confirm bool
+	var policy signPolicy
+	var confirm bool
 	cmd := &cobra.Command{
 		Use:   "sign DIR",
 		Short: "Sign on this machine what was prepared on another with --unsigned",
@@ -264,7 +265,8 @@ It needs the configuration, whose signing section is this machine's own, and the
 network. It believes nothing of the request: the live index in it must be signed by a key of the keyring; the new index,
 and with it what is signed, is derived here from the list of packages; the packages must belong to the stream and pass its
 gates. Serial and date must go forward, and packages only come, unless --allow-removals says otherwise. What was signed is
-remembered in the file --memory, so that nobody who asks can lead back to an earlier state.`,
+remembered in the file --memory, so that nobody who asks can lead back to an earlier state. The keys must pass the gate of
+a publication, too: none that has expired, that was to be replaced by signing.rotate-by, or that users were not given.`,
 		Example: `  pkgs sign 2-index
   pkgs sign 2-index --confirm`,
 		Args: args(cobra.ExactArgs(1)),
@@ -276,14 +278,18 @@ remembered in the file --memory, so that nobody who asks can lead back to an ear
 			if memory == "" {
 				memory = cfg.path("signed.json")
 			}
-			return p.sign(cmd.Context(), cfg, requestsIn(given[0]), memory, removals, confirm)
+			return p.sign(cmd.Context(), cfg, requestsIn(given[0]), memory, policy, confirm)
 		},
 	}
 	cmd.Flags().StringVar(&memory, "memory", "", "`file` that remembers what was signed, instead of signed.json beside the configuration")
-	cmd.Flags().BoolVar(&removals, "allow-removals", false, "sign also when packages leave the index")
+	cmd.Flags().BoolVar(&policy.removals, "allow-removals", false, "sign also when packages leave the index")
+	cmd.Flags().BoolVar(&policy.replace, "replace", false, "sign also in place of a publication that was signed with the same serial and then lost")
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "sign what was shown")
 	return cmd
 }
+
+// signPolicy is what a signer is told to let through this time.
+type signPolicy struct{ removals, replace bool }
 
 // requestsIn finds the requests to sign in a directory: it itself, or those for indexes below, or the one for packages.
 func requestsIn(dir string) []string {
@@ -305,7 +311,7 @@ type reviewed struct {
 
 // sign reviews requests, prints the reviews and, if confirmed, signs them. One that is refused does not keep the others
 // back.
-func (p *program) sign(ctx context.Context, cfg *config, dirs []string, memoryFile string, removals, confirm bool) error {
+func (p *program) sign(ctx context.Context, cfg *config, dirs []string, memoryFile string, policy signPolicy, confirm bool) error {
 	signing, err := p.openSigning(cfg)
 	if err != nil {
 		return err
@@ -323,7 +329,7 @@ func (p *program) sign(ctx context.Context, cfg *config, dirs []string, memoryFi
 	all := []*reviewed{}
 	var problems []error
 	for _, dir := range dirs {
-		review, err := p.signOne(ctx, cfg, signing, dir, memoryFile, removals, confirm)
+		review, err := p.signOne(ctx, cfg, signing, dir, memoryFile, policy, confirm)
 		if err != nil {
 			problems = append(problems, err)
 			continue
@@ -339,7 +345,7 @@ func (p *program) sign(ctx context.Context, cfg *config, dirs []string, memoryFi
 }
 
 // signOne reviews one request and, if confirmed, signs it.
-func (p *program) signOne(ctx context.Context, cfg *config, signing *signingKeys, dir, memoryFile string, removals, confirm bool) (*repo.Review, error) {
+func (p *program) signOne(ctx context.Context, cfg *config, signing *signingKeys, dir, memoryFile string, policy signPolicy, confirm bool) (*repo.Review, error) {
 	r, err := repo.ReadRequest(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usagef("%s holds no request for signatures: pkgs cut VERSION --unsigned DIR writes one", dir)
@@ -357,7 +363,7 @@ func (p *program) signOne(ctx context.Context, cfg *config, signing *signingKeys
 	}
 	review, err := repo.NewReview(ctx, dir, r, repo.ReviewConfig{
 		Stream: cfg.repoStream(target), Signer: signing.signer, Keyring: signing.keyring, Validity: cfg.validity, Now: p.now().UTC(),
-		Memory: memory, AllowRemovals: removals,
+		Keys: cfg.Signing.keyPolicy(), Memory: memory, AllowRemovals: policy.removals, Replace: policy.replace,
 	})
 	if err != nil {
 		return nil, err
