@@ -78,7 +78,9 @@ func manifestOf(ctx context.Context, b bucket.Bucket, state *State, serial int64
 		}
 		return m.Serial > serial
 	})
-	if err == nil && found == nil {
+	if err == nil && !state.Exists() {
+		err = fmt.Errorf("stream %s was never published", state.Head.Stream)
+	} else if err == nil && found == nil {
 		err = fmt.Errorf("stream %s has no publication with serial %d: it has 1 to %d", state.Head.Stream, serial, state.Head.Serial)
 	}
 	return found, err

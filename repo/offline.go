@@ -88,6 +88,7 @@ type ChangeRequest struct {
 	To       int64    `json:"to,omitempty"`
 	Resign   bool     `json:"resign,omitempty"`
 	Backfill bool     `json:"backfill,omitempty"`
+	Unyank   bool     `json:"unyank,omitempty"`
 	Reason   string   `json:"reason,omitempty"`
 }
 
@@ -233,7 +234,7 @@ func (p *Publisher) Request(ctx context.Context, dir string, stream Stream, chan
 	r := &Request{Stream: stream.Name, Keys: fingerprints(by), Index: &IndexRequest{
 		Serial: plan.Serial, From: plan.From, Base: plan.base.Head.Manifest, Time: plan.Time, Until: plan.Time.Add(p.Validity),
 		Added: plan.Added, Removed: plan.Removed, Reason: plan.Reason, Halves: plan.fresh,
-		Change: ChangeRequest{change.Yank, change.Retire, change.To, change.Resign, change.Backfill, change.Reason},
+		Change: ChangeRequest{change.Yank, change.Retire, change.To, change.Resign, change.Backfill, change.Unyank, change.Reason},
 	}}
 	if r.Index.Sign, err = draft.sums(); err != nil {
 		return nil, nil, err

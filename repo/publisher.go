@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -85,11 +86,13 @@ type Change struct {
 	// Yank are packages that leave the index; their files stay in the bucket. They are names below the stream, such as
 	// deb/amd64/kubelet_1.35.0-1.1_amd64.deb.
 	Yank []string
-	// Retire are packages that leave the index because the stream keeps newer ones only. Unlike those of Yank, they are
-	// not held back when somebody adds them again.
+	// Retire are packages that leave the index because the stream keeps newer ones only. Unlike those of Yank, they may
+	// come back without Unyank.
 	Retire []string
 	// Backfill says that packages of Add may be older than what the stream has: they fill in its history.
 	Backfill bool
+	// Unyank says that packages of Add may be such as a person took out of the index, by a yank or a rollback.
+	Unyank bool
 	// To, if it is not 0, is the serial of an earlier publication whose packages the stream shall have again.
 	To int64
 	// Resign makes and signs the index anew even when its packages do not change.
@@ -178,7 +181,11 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	}
 	// What is only signed again was right when it was published, maybe by rules of that time.
 	if len(plan.Added)+len(plan.Removed) > 0 {
-		if err := stream.gate(&after, disorder(&before, files, change.Backfill)); err != nil {
+		problems := disorder(&before, files, change.Backfill)
+		if !change.Unyank {
+			problems = append(problems, resurrected(state.Manifest.Withdrawn, files)...)
+		}
+		if err := stream.gate(&after, problems); err != nil {
 			return nil, err
 		}
 	}
@@ -264,6 +271,28 @@ func withdraw(before []Withdrawn, plan *Plan, change Change, index map[string]st
 	}
 	slices.SortFunc(list, func(a, b Withdrawn) int { return strings.Compare(a.Name, b.Name) })
 	return list
+}
+
+// resurrected finds the packages to add that a person took out of the index before. Whoever took them out had a reason, and
+// whoever adds them often does not know: a cut brings along what its configuration names.
+func resurrected(withdrawn []Withdrawn, files *Files) []string {
+	offered := files.digests()
+	by := map[int64][]Withdrawn{} // by the serial with which they left
+	for _, w := range withdrawn {
+		if _, back := offered[w.Name]; back {
+			by[w.Serial] = append(by[w.Serial], w)
+		}
+	}
+	var problems []string
+	for _, serial := range slices.Sorted(maps.Keys(by)) {
+		what := by[serial][0].Name
+		if n := len(by[serial]) - 1; n > 0 {
+			what += fmt.Sprintf(" and %d more", n)
+		}
+		problems = append(problems, fmt.Sprintf("%s left the index with serial %d, %q: publish another version or revision, "+
+			"or say with --unyank that they are to come back", what, serial, by[serial][0].Reason))
+	}
+	return problems
 }
 
 // stillThere finds which objects of an earlier publication the bucket still has, so that they need not be written again.

@@ -238,6 +238,9 @@ func (v *Review) index(ctx context.Context, from *carried) error {
 	if i.Change.Backfill {
 		v.Notes = append(v.Notes, "its packages may be older than what the stream has")
 	}
+	if i.Change.Unyank {
+		v.Notes = append(v.Notes, "its packages may be such as were taken out of the index before")
+	}
 	// What is only signed again was right when it was signed first, maybe by rules of that time.
 	if len(v.Added)+len(v.Removed) > 0 {
 		if err := v.cfg.Stream.gate(&v.after, disorder(&before, added, i.Change.Backfill)); err != nil {

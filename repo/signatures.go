@@ -179,7 +179,7 @@ func (p *Publisher) PlanSigned(ctx context.Context, stream Stream, r *Request, s
 	}
 	c := i.Change
 	plan, err := p.Plan(ctx, stream, Change{
-		Add: files, Yank: c.Yank, Retire: c.Retire, To: c.To, Resign: c.Resign, Backfill: c.Backfill, Reason: c.Reason, Base: state,
+		Add: files, Yank: c.Yank, Retire: c.Retire, To: c.To, Resign: c.Resign, Backfill: c.Backfill, Unyank: c.Unyank, Reason: c.Reason, Base: state,
 		signer: &given{signatures: s, by: by, index: i, now: p.Now().UTC()},
 	})
 	if err == nil && plan.Reason == "" {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -177,16 +176,26 @@ func (s *State) Find(wanted []string) ([]string, error) {
 	found := []string{}
 	for _, w := range wanted {
 		before := len(found)
-		name, version, ok := strings.Cut(w, "=")
+		name, version, _ := strings.Cut(w, "=")
+		var others []string
 		for _, p := range s.Manifest.packages() {
-			base := path.Base(p)
-			if p == w || ok && (strings.HasPrefix(base, name+"_"+version+"_") || strings.HasPrefix(base, name+"-"+version+".")) {
+			is := layout.ParsePackageName(p)
+			has := is.Version + "-" + is.Revision
+			if p == w || is.Name == name && has == version {
 				found = append(found, p)
 			}
+			if is.Name == name {
+				others = append(others, name+"="+has)
+			}
 		}
-		if len(found) == before {
-			return nil, fmt.Errorf("there is no package %s in the index of %s: name one as kubelet=1.35.0-1.1", w, s.Head.Stream)
+		if len(found) > before {
+			continue
 		}
+		slices.Sort(others)
+		if others = slices.Compact(others); len(others) == 0 {
+			return nil, fmt.Errorf("there is no package %s in the index of %s: name one as kubelet=1.35.0-1.1", name, s.Head.Stream)
+		}
+		return nil, fmt.Errorf("there is no package %s in the index of %s: name one of %s", w, s.Head.Stream, strings.Join(others, ", "))
 	}
 	return found, nil
 }
@@ -230,7 +239,7 @@ func ReadState(ctx context.Context, b bucket.Bucket, stream layout.Stream) (*Sta
 	if errors.Is(err, bucket.ErrNotExist) {
 		pointer, lookErr := anyPointer(ctx, b, stream)
 		if pointer == "" {
-			return &State{}, lookErr // nil if it was never published
+			return &State{Head: Head{Stream: stream}}, lookErr // nil if it was never published
 		}
 		// It was published after all: just now, or long ago.
 		if data, info, err = readAll(ctx, b, stream.Head(), maxHead); errors.Is(err, bucket.ErrNotExist) {

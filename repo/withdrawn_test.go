@@ -1,13 +1,15 @@
 package repo
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"sigs.k8s.io/pkgs/repo/bucket"
 )
 
-// What a person takes out stays known as withdrawn until it is added again; what makes room for newer packages does not.
+// What a person takes out stays known as withdrawn, and out, until it is added again by somebody who says so; what makes room for newer packages does not.
 func TestWithdrawn(t *testing.T) {
 	b := bucket.NewMemory()
 	p := publisher(t, b)
@@ -43,7 +45,12 @@ func TestWithdrawn(t *testing.T) {
 		!slices.ContainsFunc(withdrawn, func(w Withdrawn) bool { return w.Name == "rpm/aarch64/kubectl-1.35.1-1.1.aarch64.rpm" && w.Serial == 6 }) {
 		t.Errorf("after a rollback: %+v", withdrawn)
 	}
-	if withdrawn = change(Change{Add: latest}); len(withdrawn) != 4 || withdrawn[0].Serial != 6 {
+	var gate *GateError
+	_, err := p.Plan(t.Context(), testStream(), Change{Add: latest})
+	if !errors.As(err, &gate) || len(gate.Problems) != 1 || !strings.Contains(gate.Problems[0], `and 3 more left the index with serial 4, "does not start"`) {
+		t.Errorf("what was taken out came back with a cut: %v", err)
+	}
+	if withdrawn = change(Change{Add: latest, Unyank: true}); len(withdrawn) != 4 || withdrawn[0].Serial != 6 {
 		t.Errorf("after some came back: %+v", withdrawn)
 	}
 }
