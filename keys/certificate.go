@@ -19,18 +19,18 @@ import (
 // Info is what a person needs to know of a key.
 type Info struct {
 	// Fingerprint is 40 upper-case hex digits, KeyID the last 16 of them.
-	Fingerprint string
-	KeyID       string
+	Fingerprint string `json:"fingerprint"`
+	KeyID       string `json:"keyID"`
 	// UserID is the primary user ID, such as Kubernetes Packages <packages@example.org>.
-	UserID string
+	UserID string `json:"userID"`
 	// Algorithm is RSA, EdDSA, ECDSA, …; Bits is the size of the key.
-	Algorithm string
-	Bits      int
-	Created   time.Time
+	Algorithm string    `json:"algorithm"`
+	Bits      int       `json:"bits"`
+	Created   time.Time `json:"created"`
 	// Expires is zero for a key that never does.
-	Expires time.Time
+	Expires time.Time `json:"expires,omitzero"`
 	// Revoked tells that the key's owner has withdrawn it.
-	Revoked bool
+	Revoked bool `json:"revoked"`
 }
 
 // certificate is one key as it was read: the packets byte by byte, so that an export is what was imported, and what the

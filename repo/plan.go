@@ -140,7 +140,7 @@ func (p *Plan) Print(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "  writes, in this order:\n")
 	for _, t := range totals {
-		fmt.Fprintf(&b, "    %4d %-8s %s\n", t.number, t.class, Size(t.size))
+		fmt.Fprintf(&b, "    %4d %-11s %s\n", t.number, t.class, Size(t.size))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

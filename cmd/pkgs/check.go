@@ -18,6 +18,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"sigs.k8s.io/pkgs/build/payload"
 )
 
 // surroundings are what must make no difference to the bytes of a package.
@@ -74,8 +76,33 @@ func (p *program) checkBuild(ctx context.Context, cfg *config, args []string, ou
 	if err != nil {
 		return err
 	}
+	if err := copyInto(ctx, out, os.DirFS(dirs[0])); err != nil {
+		return err
+	}
 	fmt.Fprintf(p.stderr, "check: two builds in different surroundings gave the same %d files%s\n", files, but)
-	return os.CopyFS(out, os.DirFS(dirs[0]))
+	return nil
+}
+
+// copyInto copies files to a directory, where they take the place of others of the same names, as those of a build do.
+func copyInto(ctx context.Context, dir string, files fs.FS) error {
+	return fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, name)
+		if entry.IsDir() {
+			return os.MkdirAll(to, 0o755)
+		}
+		from, err := files.Open(name)
+		if err != nil {
+			return err
+		}
+		defer from.Close()
+		return payload.WriteFile(ctx, to, func(f *os.File) error {
+			_, err := io.Copy(f, from)
+			return err
+		})
+	})
 }
 
 // sleep waits, or until ctx ends.

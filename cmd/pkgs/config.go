@@ -55,6 +55,9 @@ type config struct {
 
 // readConfig reads and checks the configuration file. Every error names the file, and where it can the line.
 func readConfig(file string) (*config, error) {
+	if info, err := os.Stat(file); err == nil && info.IsDir() {
+		return nil, usagef("%s is a directory: name the configuration file in it with --config", file)
+	}
 	data, err := os.ReadFile(file)
 	if os.IsNotExist(err) {
 		return nil, usagef("there is no configuration file %s: name one with --config, or start from the example in the README", file)
@@ -75,6 +78,9 @@ func readConfig(file string) (*config, error) {
 func (c *config) check() error {
 	if c.Bucket == "" {
 		return fmt.Errorf("bucket is missing: name the directory, or the gs:// or s3:// bucket, to publish to")
+	}
+	if c.URL == "" {
+		return fmt.Errorf("url is missing: give the public address of the bucket, such as https://pkgs.example.org")
 	}
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {

@@ -21,7 +21,8 @@ import (
 
 func newCut(p *program) *cobra.Command {
 	var stream, unsigned string
-	var backfill, confirm bool
+	var additions repo.Change
+	var confirm bool
 	cmd := &cobra.Command{
 		Use:   "cut VERSION",
 		Short: "Build the packages of a version and publish them to its stream",
@@ -44,18 +45,18 @@ there, run again, at one for the signature on the index. pkgs sign signs them on
 				if err := nothingToConfirm(unsigned, confirm); err != nil {
 					return err
 				}
-				return p.cutUnsigned(cmd.Context(), cfg, version, target, unsigned, backfill)
+				return p.cutUnsigned(cmd.Context(), cfg, version, target, unsigned, additions)
 			}
 			work, err := os.MkdirTemp("", "pkgs-cut-")
 			if err != nil {
 				return err
 			}
 			defer os.RemoveAll(work)
-			return p.cut(cmd.Context(), cfg, version, target, work, backfill, confirm)
+			return p.cut(cmd.Context(), cfg, version, target, work, additions, confirm)
 		},
 	}
 	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream, when more than one takes the version")
-	addBackfill(cmd, &backfill)
+	addAdditions(cmd, &additions)
 	addUnsigned(cmd, &unsigned)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plan says")
 	return cmd
@@ -75,8 +76,9 @@ func (p *program) target(version, stream string) (*config, release.Version, *str
 	return cfg, v, target, err
 }
 
-// cut builds a version's packages in the directory work, plans their publication and, if confirmed, publishes them.
-func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *streamConfig, work string, backfill, confirm bool) error {
+// cut builds a version's packages in the directory work, plans their publication and, if confirmed, publishes them; change
+// is what else is said of the publication.
+func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *streamConfig, work string, change repo.Change, confirm bool) error {
 	if err := s.changeable(); err != nil {
 		return err
 	}
@@ -102,7 +104,8 @@ func (p *program) cut(ctx context.Context, cfg *config, v release.Version, s *st
 	if _, err := p.build(ctx, cfg, signing, requests, work); err != nil {
 		return err
 	}
-	return p.publishFiles(ctx, cfg, signing, b, s, repo.Change{Base: state, Backfill: backfill}, work, confirm)
+	change.Base = state
+	return one(p.publishFiles(ctx, cfg, signing, b, s, change, work, confirm)).print(p)
 }
 
 // requests lists the packages of a stream to build for a version. Packages of a fixed version that the stream has
@@ -175,107 +178,103 @@ func (p *program) build(ctx context.Context, cfg *config, signing *signingKeys, 
 	return build.Build(ctx, c, requests)
 }
 
-// addBackfill adds the flag that lets older versions come to a stream.
-func addBackfill(cmd *cobra.Command, backfill *bool) {
-	cmd.Flags().BoolVar(backfill, "backfill", false, "the packages may be older than what the stream has: they fill in its history")
+// addAdditions adds the flags that let packages come to a stream which are refused otherwise.
+func addAdditions(cmd *cobra.Command, change *repo.Change) {
+	cmd.Flags().BoolVar(&change.Backfill, "backfill", false, "the packages may be older than what the stream has: they fill in its history")
+	cmd.Flags().BoolVar(&change.Unyank, "unyank", false, "the packages may be such as were yanked or rolled back: they come back")
 }
 
 // publishFiles publishes the packages in dir to a stream; change is the rest of what is to happen.
-func (p *program) publishFiles(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, dir string, confirm bool) error {
+func (p *program) publishFiles(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, dir string, confirm bool) (*publication, error) {
 	files, err := repo.ReadFiles(ctx, dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	change.Add = files
 	return p.publish(ctx, cfg, signing, b, s, change, confirm)
 }
 
 // publish plans a change of a stream, prints the plan and, if confirmed, executes it and verifies the result.
-func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, confirm bool) error {
+func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, confirm bool) (*publication, error) {
 	if change.Add != nil || len(change.Yank) > 0 || change.To != 0 {
 		if err := s.changeable(); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	show := p.progress("publish")
 	publisher := p.newPublisher(cfg, signing, b, show.publishing)
 	plan, err := publisher.Plan(ctx, cfg.repoStream(s), change)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = p.carryOut(ctx, cfg, signing, b, s, publisher, plan, show, confirm)
+	result, err := p.carryOut(ctx, cfg, signing, b, s, publisher, plan, show, confirm)
 	var taken *repo.TakenError
 	if errors.As(err, &taken) && len(change.Adopt) == 0 {
 		p.log.Warn("a run that died left attestations of these packages: plan again with those", "stream", s.Name, "attestations", len(taken.Names))
 		change.Adopt, change.Base = taken.Names, nil
 		return p.publish(ctx, cfg, signing, b, s, change, confirm)
 	}
-	return err
+	return result, err
 }
 
-// carryOut prints a plan and, if confirmed, executes it and verifies the result. Of signing it needs the keyring.
+// carryOut prints a plan and, if confirmed, executes it and verifies the result, which it returns if there is one to tell
+// of, beside the error too. Of signing it needs the keyring.
 func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, publisher *repo.Publisher,
-	plan *repo.Plan, show *progress, confirm bool) (err error) {
+	plan *repo.Plan, show *progress, confirm bool) (*publication, error) {
 	defer show.done()
-	result := publication{Plan: plan}
-	var undelivered error
-	if confirm && !plan.Empty() {
-		if p.output == "text" {
-			if err := plan.Print(p.stdout); err != nil {
-				return err
-			}
-		}
-		if err := publisher.Execute(ctx, plan); err != nil {
-			return err
-		}
-		result.Published = true
-		show.done()
-		if err := p.listStreams(ctx, b, cfg.repoStream(s)); err != nil {
-			return err
-		}
-		if plan.GivesKeys() {
-			if _, err := publisher.Site(ctx, layout.Stream(s.Name)); err != nil {
-				return err
-			}
-		}
-		if cfg.CDN != nil {
-			result.Delivery, undelivered = p.purgeChanged(ctx, cfg, plan)
-		}
-		added := map[string]bool{}
-		for _, name := range plan.Added {
-			added[s.Name+"/"+name] = true
-		}
-		if result.Verified, err = p.verify(ctx, verify.FromBucket(b), signing.keyring, layout.Stream(s.Name), func(name string) bool { return added[name] }); err != nil {
-			return errors.Join(err, undelivered)
-		}
-		if p.output == "text" {
-			if err := printReport(p.stdout, result.Verified); err != nil {
-				return err
-			}
-		}
-		if cfg.CDN != nil && undelivered == nil && result.Verified.Err() == nil {
-			undelivered = p.seePublished(ctx, cfg, b, result.Delivery, signing.keyring, added)
-		}
-	} else if p.output == "text" {
+	if p.output == "text" {
 		if err := plan.Print(p.stdout); err != nil {
-			return err
+			return nil, err
 		}
-		if !plan.Empty() {
+	}
+	result := &publication{Plan: plan}
+	if plan.Empty() {
+		return result, nil
+	}
+	if !confirm {
+		if p.output == "text" {
 			fmt.Fprintln(p.stdout, "dry run: nothing was written. Run it again with --confirm to publish.")
 		}
+		return result, nil
 	}
-	if p.output == "json" {
-		if err := p.printJSON(result); err != nil {
-			return err
+	if err := publisher.Execute(ctx, plan); err != nil {
+		return nil, err
+	}
+	result.Published = true
+	show.done()
+	if err := p.listStreams(ctx, b, cfg.repoStream(s)); err != nil {
+		return result, err
+	}
+	if plan.GivesKeys() {
+		if _, err := publisher.Site(ctx, layout.Stream(s.Name)); err != nil {
+			return result, err
 		}
 	}
-	if result.Verified != nil {
-		return errors.Join(result.Verified.Err(), undelivered)
+	var undelivered error
+	if cfg.CDN != nil {
+		result.Delivery, undelivered = p.purgeChanged(ctx, cfg, plan)
 	}
-	return nil
+	added := map[string]bool{}
+	for _, name := range plan.Added {
+		added[s.Name+"/"+name] = true
+	}
+	verified, err := p.verify(ctx, verify.FromBucket(b), signing.keyring, layout.Stream(s.Name), func(name string) bool { return added[name] })
+	if err != nil {
+		return result, errors.Join(err, undelivered)
+	}
+	result.Verified = verified
+	if p.output == "text" {
+		if err := printReport(p.stdout, verified); err != nil {
+			return result, err
+		}
+	}
+	if cfg.CDN != nil && undelivered == nil && verified.Err() == nil {
+		undelivered = p.seePublished(ctx, cfg, b, result.Delivery, signing.keyring, added)
+	}
+	return result, errors.Join(verified.Err(), undelivered)
 }
 
-// publication is what a cut or a publish prints as JSON.
+// publication is what commands that publish print as JSON: those that work on one stream print one, the others a list.
 type publication struct {
 	Plan      *repo.Plan     `json:"plan"`
 	Published bool           `json:"published"`

@@ -69,7 +69,7 @@ The packages that were ever published to a stable stream are never deleted, nor 
 			if err != nil {
 				return usagef("--%w", err)
 			}
-			b, err := bucket.Open(cfg.address(cfg.Bucket))
+			b, err := p.openBucket(cfg.address(cfg.Bucket))
 			if err != nil {
 				return err
 			}
@@ -81,6 +81,9 @@ The packages that were ever published to a stable stream are never deleted, nor 
 			if len(names) == 0 {
 				if names, err = cfg.published(cmd.Context(), b); err != nil {
 					return err
+				}
+				if len(names) == 0 && p.output == "text" {
+					fmt.Fprintf(p.stdout, "no stream of %s was ever published in %s: there is nothing to delete\n", cfg.file, b)
 				}
 			}
 			return p.gc(cmd.Context(), b, names, retention, confirm)

@@ -164,12 +164,8 @@ func (p *program) openStream(name string) (*config, bucket.Bucket, error) {
 	return cfg, b, err
 }
 
-// change plans a change of a stream that needs no files, prints the plan and, if confirmed, carries it out.
-func (p *program) change(ctx context.Context, name string, change repo.Change, confirm bool) error {
-	return p.changeOrAsk(ctx, name, change, "", confirm)
-}
-
-// changeOrAsk is change, or writes a request to have it signed elsewhere to the directory unsigned, if that is not empty.
+// changeOrAsk plans a change of a stream that needs no files, prints the plan and, if confirmed, carries it out. If the
+// directory unsigned is not empty, it writes a request there to have the change signed elsewhere instead.
 func (p *program) changeOrAsk(ctx context.Context, name string, change repo.Change, unsigned string, confirm bool) error {
 	cfg, b, err := p.openStream(name)
 	if err != nil {
@@ -187,7 +183,7 @@ func (p *program) changeOrAsk(ctx context.Context, name string, change repo.Chan
 		if err := nothingToConfirm(unsigned, confirm); err != nil {
 			return err
 		}
-		return p.requestIndex(ctx, cfg, signing, b, target, change, unsigned)
+		return one(p.requestIndex(ctx, cfg, signing, b, target, change, unsigned)).print(p)
 	}
-	return p.publish(ctx, cfg, signing, b, target, change, confirm)
+	return one(p.publish(ctx, cfg, signing, b, target, change, confirm)).print(p)
 }

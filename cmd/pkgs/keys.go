@@ -14,9 +14,13 @@ func newKeys(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Make, watch and rotate signing keys",
+		Long: `The commands below keys make signing keys and the keyring that users are given, tell which key signs what until
+when, and lead through a rotation. None of them changes a bucket: pkgs resign brings what they prepare to the streams.`,
+		Example: `  pkgs keys generate --out key.asc --name "Example Packages" --email packages@example.org
+  pkgs keys check`,
 	}
 	cmd.AddCommand(newKeysList(p), newKeysCheck(p), newKeysRotate(p), newKeysGenerate(p), newKeysCertify(p), newKeysExport(p), newKeysPackage(p))
-	return cmd
+	return group(cmd)
 }
 
 func newKeysGenerate(p *program) *cobra.Command {

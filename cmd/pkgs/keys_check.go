@@ -118,7 +118,7 @@ type keyReport struct {
 type keyState struct {
 	keys.Info
 	// Role is what it is there for: what it signs, or that users are given it.
-	Role string
+	Role string `json:"role"`
 }
 
 // streamDue is something to be done about a stream.

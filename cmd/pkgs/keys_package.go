@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,13 +39,7 @@ key, or SOURCE_DATE_EPOCH, so that the same keyring gives the same bytes.`,
 			if err != nil {
 				return err
 			}
-			if p.output == "json" {
-				return p.printJSON(built)
-			}
-			for _, b := range built {
-				fmt.Fprintf(p.stdout, "%x  %s\n", b.SHA256, b.Path)
-			}
-			return nil
+			return p.showBuilt(built)
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "", "`directory` for the packages")

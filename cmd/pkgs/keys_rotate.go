@@ -261,18 +261,25 @@ func (p *program) resign(ctx context.Context, names []string, reason, unsigned s
 			return fmt.Errorf("no stream of %s was ever published in %s: there is nothing to sign again", filepath.Base(cfg.file), b)
 		}
 	}
-	var problems []error
+	change := repo.Change{Resign: true, Reason: reason}
+	if unsigned != "" {
+		var all results[request]
+		for _, name := range names {
+			target, err := cfg.stream(name)
+			if err != nil {
+				return err
+			}
+			all.add(p.requestIndex(ctx, cfg, signing, b, target, change, filepath.Join(unsigned, filepath.FromSlash(name))))
+		}
+		return all.printList(p)
+	}
+	var all results[publication]
 	for _, name := range names {
 		target, err := cfg.stream(name)
 		if err != nil {
 			return err
 		}
-		change := repo.Change{Resign: true, Reason: reason}
-		if unsigned != "" {
-			problems = append(problems, p.requestIndex(ctx, cfg, signing, b, target, change, filepath.Join(unsigned, filepath.FromSlash(name))))
-			continue
-		}
-		problems = append(problems, p.publish(ctx, cfg, signing, b, target, change, confirm))
+		all.add(p.publish(ctx, cfg, signing, b, target, change, confirm))
 	}
-	return errors.Join(problems...)
+	return all.printList(p)
 }

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -155,7 +156,7 @@ damaged or not what its signature says; 5 somebody else published the stream fir
 		newServe(p), newKeys(p), newSign(p),
 		newVersion(p), newMan(p),
 	)
-	return root
+	return group(root)
 }
 
 // prepare checks the flags that every command has.
@@ -178,8 +179,27 @@ func (p *program) prepare() error {
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
 		if err := check(cmd, given); err != nil {
-			return usagef("%w: see %s --help", err, cmd.CommandPath())
+			return usagef("%w: the form is %s; see %s --help", err, cmd.UseLine(), cmd.CommandPath())
 		}
 		return nil
 	}
+}
+
+// group makes a command that only has others below it show its help, and refuse what is none of them.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = func(cmd *cobra.Command, given []string) error {
+		if len(given) == 0 {
+			return nil
+		}
+		if cmd.SuggestionsMinimumDistance == 0 {
+			cmd.SuggestionsMinimumDistance = 2
+		}
+		what := strings.TrimPrefix(cmd.CommandPath()+" "+given[0], cmd.Root().Name()+" ")
+		if like := cmd.SuggestionsFor(given[0]); len(like) > 0 {
+			return usagef("there is no command %s: did you mean %s?", what, strings.Join(like, " or "))
+		}
+		return usagef("there is no command %s: see %s --help", what, cmd.CommandPath())
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
 }

@@ -298,7 +298,7 @@ func TestNights(t *testing.T) {
 			cfg := c.config()
 			signing, err := c.program.openSigning(cfg)
 			if err == nil {
-				err = c.program.change(t.Context(), "core:/stable:/v1.34", repo.Change{Yank: c.names("core:/stable:/v1.34", yanked), Reason: "yank: does not start"}, true)
+				err = c.program.changeOrAsk(t.Context(), "core:/stable:/v1.34", repo.Change{Yank: c.names("core:/stable:/v1.34", yanked), Reason: "yank: does not start"}, "", true)
 			}
 			if err != nil {
 				t.Fatal(signing, err)
@@ -331,7 +331,7 @@ func TestNights(t *testing.T) {
 				t.Fatal(err)
 			}
 			cutting.Go(func() {
-				err := c.program.cut(context.Background(), cfg, version, s, t.TempDir(), false, true)
+				err := c.program.cut(context.Background(), cfg, version, s, t.TempDir(), repo.Change{}, true)
 				var race *repo.RaceError
 				if err != nil && !errors.As(err, &race) {
 					t.Errorf("the cut: %v", err)

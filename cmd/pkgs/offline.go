@@ -42,7 +42,7 @@ func nothingToConfirm(unsigned string, confirm bool) error {
 
 // cutUnsigned goes as far with a cut as it can be gone without the key: to a request for signatures on the packages or,
 // when they are there, for those on the index.
-func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Version, s *streamConfig, out string, backfill bool) error {
+func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Version, s *streamConfig, out string, change repo.Change) error {
 	if err := s.changeable(); err != nil {
 		return err
 	}
@@ -92,17 +92,20 @@ func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Versio
 		}
 		if r != nil {
 			again := fmt.Sprintf("pkgs cut %s --unsigned %s", v, out)
-			return p.told(&request{Request: first, Packages: len(r.Packages), Next: []string{
+			told := &request{Request: first, Packages: len(r.Packages), Next: []string{
 				fmt.Sprintf("copy %s to the machine with the key, and there: pkgs sign %s --confirm", first, filepath.Base(first)),
 				fmt.Sprintf("copy it back, and here: %s", again),
-			}})
+			}}
+			p.tell(told)
+			return one(told, nil).print(p)
 		}
 	}
 	files, err := repo.ReadFiles(ctx, packages)
 	if err != nil {
 		return err
 	}
-	return p.requestIndex(ctx, cfg, signing, b, s, repo.Change{Add: files, Base: state, Backfill: backfill}, out)
+	change.Add, change.Base = files, state
+	return one(p.requestIndex(ctx, cfg, signing, b, s, change, out)).print(p)
 }
 
 // unpublished leaves out the packages that a stream has already. Their files are signed, and those built without the key
@@ -131,15 +134,15 @@ func readAnswer(dir string) (*repo.Signatures, error) {
 }
 
 // requestIndex plans a change of a stream and writes the request for the signatures on its index.
-func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, out string) error {
+func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, out string) (*request, error) {
 	second := filepath.Join(out, indexRequest)
 	plan, r, err := p.newPublisher(cfg, signing, b, nil).Request(ctx, second, cfg.repoStream(s), change, signing.by)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if p.output == "text" {
 		if err := plan.Print(p.stdout); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	told := &request{Plan: plan}
@@ -149,7 +152,8 @@ func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signin
 			fmt.Sprintf("copy it back, and here: pkgs publish %s --confirm", out),
 		}
 	}
-	return p.told(told)
+	p.tell(told)
+	return told, nil
 }
 
 // newPublisher returns a publisher for a bucket.
@@ -170,9 +174,10 @@ type request struct {
 	Next     []string   `json:"next,omitempty"`
 }
 
-func (p *program) told(r *request) error {
-	if p.output == "json" {
-		return p.printJSON(r)
+// tell says to a person what to do with a request.
+func (p *program) tell(r *request) {
+	if p.output != "text" {
+		return
 	}
 	if r.Packages > 0 {
 		fmt.Fprintf(p.stdout, "%d rpms are to be signed before their index is: see %s\n", r.Packages, r.Request)
@@ -182,46 +187,45 @@ func (p *program) told(r *request) error {
 	for _, next := range r.Next {
 		fmt.Fprintf(p.stdout, "  %s\n", next)
 	}
-	return nil
 }
 
 // publishSigned publishes the request in the directory out, once it is signed.
-func (p *program) publishSigned(ctx context.Context, cfg *config, out string, confirm bool) error {
+func (p *program) publishSigned(ctx context.Context, cfg *config, out string, confirm bool) (*publication, error) {
 	dir := filepath.Join(out, indexRequest)
 	r, err := repo.ReadRequest(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	signatures, err := repo.ReadSignatures(dir, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if signatures == nil {
-		return usagef("%s is not signed yet: copy it to the machine with the key, and there: pkgs sign %s --confirm", dir, filepath.Base(dir))
+		return nil, usagef("%s is not signed yet: copy it to the machine with the key, and there: pkgs sign %s --confirm", dir, filepath.Base(dir))
 	}
 	target, err := cfg.stream(string(r.Stream))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	signing, err := p.openSigning(cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b, err := p.openBucket(cfg.address(cfg.Bucket))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	files := &repo.Files{}
 	if packages := filepath.Join(out, packagesFolder); isDir(packages) {
 		if files, err = repo.ReadFiles(ctx, packages); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	show := p.progress("publish")
 	publisher := p.newPublisher(cfg, signing, b, show.publishing)
 	plan, err := publisher.PlanSigned(ctx, cfg.repoStream(target), r, signatures, files, signing.by)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	return p.carryOut(ctx, cfg, signing, b, target, publisher, plan, show, confirm)
 }

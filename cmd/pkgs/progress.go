@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -17,10 +16,10 @@ import (
 // progress shows how long work is getting on. On a terminal it is one line that is drawn again and again; elsewhere it
 // is a plain line now and then. What is over within a second shows nothing. A nil or finished progress is silent.
 type progress struct {
-	what     string
-	out      io.Writer
-	terminal bool
-	now      func() time.Time
+	what  string
+	out   io.Writer
+	width func() int // the columns of the terminal; nil elsewhere
+	now   func() time.Time
 
 	mu          sync.Mutex // guards what follows
 	began, last time.Time
@@ -32,8 +31,17 @@ type progress struct {
 
 // progress starts to show the progress of some work on standard error.
 func (p *program) progress(what string) *progress {
-	f, ok := p.stderr.(*os.File)
-	return &progress{what: what, out: p.stderr, terminal: ok && term.IsTerminal(int(f.Fd())), now: p.now, began: p.now()}
+	show := &progress{what: what, out: p.stderr, now: p.now, began: p.now()}
+	if f, ok := p.stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		show.width = func() int {
+			columns, _, err := term.GetSize(int(f.Fd()))
+			if err != nil || columns < 1 {
+				return 80
+			}
+			return columns
+		}
+	}
+	return show
 }
 
 // How often a line is drawn on a terminal and printed elsewhere.
@@ -99,15 +107,16 @@ func (s *progress) verifying(done, total int, bytes int64) {
 // show draws a line, unless it is too early for one. The caller holds mu.
 func (s *progress) show(line string) {
 	now, pause := s.now(), report
-	if s.terminal {
+	if s.width != nil {
 		pause = redraw
 	}
 	if s.over || now.Sub(s.began) < time.Second || now.Sub(s.last) < pause {
 		return
 	}
 	s.last = now
-	if s.terminal {
-		fmt.Fprintf(s.out, "\r\x1b[K%s: %.100s", s.what, line)
+	if s.width != nil {
+		// A line that is broken in two cannot be wiped, and the last column breaks some.
+		fmt.Fprintf(s.out, "\r\x1b[K%.*s", s.width()-1, s.what+": "+line)
 		s.drawn = true
 		return
 	}
@@ -122,15 +131,4 @@ func (s *progress) done() {
 		fmt.Fprint(s.out, "\r\x1b[K")
 	}
 	s.drawn, s.over = false, true
-}
-
-// printJSON prints a value for a machine.
-func (p *program) printJSON(v any) error {
-	return writeJSON(p.stdout, v)
-}
-
-func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
 }

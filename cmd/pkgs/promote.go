@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -42,11 +41,11 @@ installed from before anything is promoted. TO is the bucket of the configuratio
 			if err != nil {
 				return err
 			}
-			from, err := bucket.Open(given[0])
+			from, err := p.openBucket(given[0])
 			if err != nil {
 				return usageError{err}
 			}
-			to, err := bucket.Open(given[1])
+			to, err := p.openBucket(given[1])
 			if err != nil {
 				return usageError{err}
 			}
@@ -81,7 +80,7 @@ func sameAddress(a, b string) bool {
 
 // promote promotes streams one after the other. What goes wrong with one does not keep the others back.
 func (p *program) promote(ctx context.Context, cfg *config, from, to bucket.Bucket, trusted *keys.Keyring, names []string, confirm bool) error {
-	var problems []error
+	var all results[publication]
 	for _, name := range names {
 		target, err := cfg.stream(name)
 		if err != nil {
@@ -92,13 +91,14 @@ func (p *program) promote(ctx context.Context, cfg *config, from, to bucket.Buck
 			Bucket: to, URL: cfg.URL, Keyring: trusted, Keys: cfg.Signing.keyPolicy(), Now: p.now, Log: p.log, By: p.publisher(), ConfigDigest: cfg.digest, Progress: show.publishing,
 		})
 		plan, err := publisher.Promote(ctx, from, cfg.repoStream(target))
-		if err == nil {
-			err = p.carryOut(ctx, cfg, &signingKeys{keyring: trusted}, to, target, publisher, plan, show, confirm)
+		if err != nil {
+			all.add(nil, err)
+			continue
 		}
-		problems = append(problems, err)
+		all.add(p.carryOut(ctx, cfg, &signingKeys{keyring: trusted}, to, target, publisher, plan, show, confirm))
 	}
 	if len(names) == 0 && p.output == "text" {
 		fmt.Fprintf(p.stdout, "no stream of %s was ever published in %s\n", cfg.file, from)
 	}
-	return errors.Join(problems...)
+	return all.printList(p)
 }

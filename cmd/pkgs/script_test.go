@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +40,7 @@ import (
 //	edge                        starts a CDN in front of $WORK/bucket and puts its address into $EDGE: see scriptEdge
 //	fetch STATUS URL            asks for an address
 //	sign VERSION IDENTITY       signs the programs of a release with a Sigstore whose trusted_root.json it writes
+//	json N                      holds the last standard output against being one JSON list of N things
 //	upstream VERSION...         makes a server with the layouts of the real upstreams the sources of pkgs.yaml
 //
 // After each script all its files are searched for private keys and passphrases, those that pkgs left and what it said, which
@@ -88,6 +91,7 @@ func TestScripts(t *testing.T) {
 			"sign":         scriptSign,
 			"upstream":     scriptUpstream,
 			"edge":         scriptEdge,
+			"json":         scriptJSON,
 			"fetch":        scriptFetch,
 		},
 	})
@@ -134,6 +138,14 @@ streams:
 
 // releaseDate is when every release of the scripts was made, after the test key and before any run of a test.
 var releaseDate = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+
+func scriptJSON(ts *testscript.TestScript, _ bool, args []string) {
+	var list []any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &list))
+	if n := strconv.Itoa(len(list)); n != args[0] {
+		ts.Fatalf("a list of %s things, not %s", n, args[0])
+	}
+}
 
 func scriptRelease(ts *testscript.TestScript, neg bool, args []string) {
 	version, archs := args[0], args[1:]

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sigs.k8s.io/pkgs/build"
 	"sigs.k8s.io/pkgs/repo"
-	"sigs.k8s.io/pkgs/repo/bucket"
 )
 
 func newBuild(p *program) *cobra.Command {
@@ -72,13 +72,7 @@ user takes user namespaces; where they are forbidden, the last line says so.`,
 			if err != nil {
 				return err
 			}
-			if p.output == "json" {
-				return p.printJSON(built)
-			}
-			for _, b := range built {
-				fmt.Fprintf(p.stdout, "%x  %s\n", b.SHA256, b.Path)
-			}
-			return nil
+			return p.showBuilt(built)
 		},
 	}
 	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream, when more than one takes the version")
@@ -89,9 +83,39 @@ user takes user namespaces; where they are forbidden, the last line says so.`,
 	return cmd
 }
 
+// builtPackage is what build prints of a package as JSON.
+type builtPackage struct {
+	Name         string       `json:"name"`
+	Version      string       `json:"version"`
+	Format       build.Format `json:"format"`
+	Architecture string       `json:"architecture"`
+	Path         string       `json:"path"`
+	Size         int64        `json:"size"`
+	SHA256       string       `json:"sha256"`
+	SBOM         string       `json:"sbom"`
+	Provenance   string       `json:"provenance"`
+}
+
+// showBuilt prints which packages were built: their digests and where they lie.
+func (p *program) showBuilt(built []build.Package) error {
+	list := []builtPackage{}
+	for _, b := range built {
+		sum := hex.EncodeToString(b.SHA256[:])
+		if p.output == "text" {
+			fmt.Fprintf(p.stdout, "%s  %s\n", sum, b.Path)
+		}
+		list = append(list, builtPackage{b.Name, b.Version, b.Format, b.Architecture, b.Path, b.Size, sum, b.SBOM, b.Provenance})
+	}
+	if p.output == "json" {
+		return p.printJSON(list)
+	}
+	return nil
+}
+
 func newPublish(p *program) *cobra.Command {
 	var stream string
-	var backfill, confirm bool
+	var additions repo.Change
+	var confirm bool
 	cmd := &cobra.Command{
 		Use:   "publish DIR --stream NAME",
 		Short: "Publish a directory of packages to a stream",
@@ -110,20 +134,23 @@ and needs no signing key here.`,
 				return err
 			}
 			if requests := indexRequests(given[0]); len(requests) > 0 {
-				var problems []error
-				for _, r := range requests {
-					problems = append(problems, p.publishSigned(cmd.Context(), cfg, filepath.Dir(r), confirm))
+				if len(requests) == 1 {
+					return one(p.publishSigned(cmd.Context(), cfg, filepath.Dir(requests[0]), confirm)).print(p)
 				}
-				return errors.Join(problems...)
+				var all results[publication]
+				for _, r := range requests {
+					all.add(p.publishSigned(cmd.Context(), cfg, filepath.Dir(r), confirm))
+				}
+				return all.printList(p)
 			}
 			if stream == "" {
 				return usagef("--stream is missing: name the stream to publish to")
 			}
-			return p.publishDir(cmd, cfg, given[0], stream, cfg.address(cfg.Bucket), repo.Change{Backfill: backfill}, confirm)
+			return p.publishDir(cmd, cfg, given[0], stream, cfg.address(cfg.Bucket), additions, confirm)
 		},
 	}
 	cmd.Flags().StringVar(&stream, "stream", "", "`name` of the stream")
-	addBackfill(cmd, &backfill)
+	addAdditions(cmd, &additions)
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "publish what the plan says")
 	return cmd
 }
@@ -143,9 +170,9 @@ func (p *program) publishDir(cmd *cobra.Command, cfg *config, dir, stream, addre
 	if err != nil {
 		return err
 	}
-	b, err := bucket.Open(address)
+	b, err := p.openBucket(address)
 	if err != nil {
 		return err
 	}
-	return p.publishFiles(cmd.Context(), cfg, signing, b, target, change, dir, confirm)
+	return one(p.publishFiles(cmd.Context(), cfg, signing, b, target, change, dir, confirm)).print(p)
 }

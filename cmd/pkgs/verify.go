@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,11 +56,12 @@ It needs the public keys only: those of the configuration's signing key and keyr
 			} else if source, err = verify.FromURL(url, &http.Client{Timeout: 30 * time.Minute}); err != nil {
 				return usageError{err}
 			}
-			problems := []error{p.verifyAll(cmd.Context(), source, trusted, cfg, names)}
+			var all results[checked]
+			p.verifyAll(cmd.Context(), &all, source, trusted, cfg, names)
 			if audit {
-				problems = append(problems, p.audit(cmd.Context(), b, cfg, trusted, names))
+				p.audit(cmd.Context(), &all, b, cfg, trusted, names)
 			}
-			return errors.Join(problems...)
+			return all.printList(p)
 		},
 	}
 	cmd.Flags().StringVar(&url, "url", "", "public `address` to read from instead of the bucket")
@@ -80,64 +82,66 @@ func (p *program) trusted(cfg *config, file string) (*keys.Keyring, error) {
 	return signing.keyring, nil
 }
 
+// checked is what verify prints of a stream as JSON. A stream that is in the bucket, and not where --url says, has no report.
+type checked struct {
+	*verify.Report
+	Audit *repo.AuditReport `json:"audit,omitempty"`
+}
+
 // verifyAll checks streams one after the other and prints a report of each. Without names it checks all that were ever
 // published.
-func (p *program) verifyAll(ctx context.Context, source verify.Source, trusted *keys.Keyring, cfg *config, names []string) error {
+func (p *program) verifyAll(ctx context.Context, all *results[checked], source verify.Source, trusted *keys.Keyring, cfg *config, names []string) {
 	if len(names) == 0 {
 		var err error
 		names, err = cfg.existing(ctx, func(ctx context.Context, stream layout.Stream) (bool, error) {
 			return verify.Published(ctx, source, stream)
 		})
 		if err != nil {
-			return err
+			all.add(nil, err)
+			return
+		}
+		if len(names) == 0 && p.output == "text" {
+			fmt.Fprintf(p.stdout, "no stream of %s was ever published in %s\n", cfg.file, source)
 		}
 	}
-	reports := []*verify.Report{}
-	var problems []error
 	for _, name := range names {
 		if _, err := cfg.stream(name); err != nil {
-			return err
+			all.add(nil, err)
+			return
 		}
 		r, err := p.verify(ctx, source, trusted, layout.Stream(name), nil)
 		if err != nil {
-			return err
+			all.add(nil, err)
+			return
 		}
-		reports = append(reports, r)
-		problems = append(problems, r.Err())
 		if p.output == "text" {
-			if err := printReport(p.stdout, r); err != nil {
-				return err
-			}
+			err = printReport(p.stdout, r)
 		}
+		all.add(&checked{Report: r}, errors.Join(r.Err(), err))
 	}
-	if len(reports) == 0 && p.output == "text" {
-		fmt.Fprintf(p.stdout, "no stream of %s was ever published in %s\n", cfg.file, source)
-	}
-	if p.output == "json" {
-		if err := p.printJSON(reports); err != nil {
-			return err
-		}
-	}
-	return errors.Join(problems...)
 }
 
 // audit follows the records of streams' publications.
-func (p *program) audit(ctx context.Context, b bucket.Bucket, cfg *config, trusted *keys.Keyring, names []string) error {
+func (p *program) audit(ctx context.Context, all *results[checked], b bucket.Bucket, cfg *config, trusted *keys.Keyring, names []string) {
 	if len(names) == 0 {
 		var err error
 		if names, err = cfg.published(ctx, b); err != nil {
-			return err
+			all.add(nil, err)
+			return
 		}
 	}
-	var problems []error
 	for _, name := range names {
 		r, err := repo.Audit(ctx, b, layout.Stream(name), trusted)
 		if err == nil && p.output == "text" {
 			fmt.Fprintf(p.stdout, "audit %s: %d publications, each named by the next, and %d promotions; the last is serial %d, %s\n", name, r.Publications, r.Promotions, r.Serial, r.Manifest)
 		}
-		problems = append(problems, err)
+		if i := slices.IndexFunc(all.all, func(c *checked) bool { return c.Report != nil && c.Stream == layout.Stream(name) }); i >= 0 {
+			all.all[i].Audit = r
+			all.add(nil, err)
+		} else {
+			all.add(&checked{Audit: r}, err)
+		}
 	}
-	return errors.Join(problems...)
 }
 
 // verify checks one stream; selected tells which package files are read, nil is all.

@@ -24,7 +24,7 @@ type Signed struct {
 	Stream layout.Stream `json:"stream"`
 	Source string        `json:"source"`
 	// ValidUntil is how long apt accepts the index; zero is for ever.
-	ValidUntil time.Time      `json:"valid-until,omitzero"`
+	ValidUntil time.Time      `json:"validUntil,omitzero"`
 	Objects    []SignedObject `json:"objects"`
 	// Given are the keyrings that the stream gives its users.
 	Given []GivenKeys `json:"given"`

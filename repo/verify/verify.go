@@ -66,9 +66,9 @@ type Report struct {
 	Source string        `json:"source"`
 	// Date and ValidUntil are those of the apt index.
 	Date       time.Time `json:"date"`
-	ValidUntil time.Time `json:"valid-until"`
+	ValidUntil time.Time `json:"validUntil"`
 	// SignedBy are the fingerprints of the keys that signed the indexes.
-	SignedBy []string `json:"signed-by"`
+	SignedBy []string `json:"signedBy"`
 	// Debs and Rpms count the packages that the indexes name, Read and Bytes those whose files were read.
 	Debs     int       `json:"debs"`
 	Rpms     int       `json:"rpms"`
