@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo/apt"
 	"sigs.k8s.io/pkgs/repo/yum"
@@ -16,11 +18,19 @@ func (s *Signer) Release(ctx context.Context, r *apt.Release) (inRelease, releas
 	if err != nil {
 		return nil, nil, err
 	}
-	if inRelease, err = s.clearsign(ctx, text, r.Date); err != nil {
+	both, ctx := errgroup.WithContext(ctx) // a signature takes a while, wherever it is made
+	both.Go(func() (err error) {
+		inRelease, err = s.clearsign(ctx, text, r.Date)
+		return err
+	})
+	both.Go(func() (err error) {
+		releaseGpg, err = s.detached(ctx, s.keys, text, r.Date)
+		return err
+	})
+	if err := both.Wait(); err != nil {
 		return nil, nil, err
 	}
-	releaseGpg, err = s.detached(ctx, s.keys, text, r.Date)
-	return inRelease, releaseGpg, err
+	return inRelease, releaseGpg, nil
 }
 
 // Repomd signs the repomd.xml of a yum repository with the first key and returns the detached signature repomd.xml.asc. The

@@ -38,7 +38,7 @@ func (f *Fastly) String() string {
 
 var (
 	serviceForm = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
-	keyForm     = regexp.MustCompile(`^[!-~]{1,1000}$`)
+	keyForm     = regexp.MustCompile(`^[!-~]+$`)
 )
 
 // maxKeys is how many surrogate keys fit into one request.
@@ -54,7 +54,7 @@ func (f *Fastly) check() error {
 		return errors.New("service is missing: keys are those of one service")
 	}
 	for _, key := range f.Keys {
-		if !keyForm.MatchString(key) {
+		if len(key) > 1000 || !keyForm.MatchString(key) {
 			return fmt.Errorf("keys: %q is not a surrogate key: expected up to 1000 characters without spaces", key)
 		}
 		if err := known("keys", key, []string{"{path}", "{host}"}); err != nil {

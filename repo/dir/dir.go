@@ -40,8 +40,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -179,7 +177,16 @@ func (r *run) index(ctx context.Context) (err error) {
 	if r.scanned, err = r.draft.now(); err != nil {
 		return err
 	}
+	deb, rpm := &book{format: r.debFormat(), state: &state{}}, &book{format: r.rpmFormat(), state: &state{}}
+	defer deb.close()
+	defer rpm.close()
+	loaded := r.loadStates(deb, rpm)
 	debs, rpms, err := r.walk(ctx)
+	if r.Update {
+		r.look(debs)
+		r.look(rpms)
+	}
+	loaded()
 	if err != nil {
 		return err
 	}
@@ -191,24 +198,18 @@ func (r *run) index(ctx context.Context) (err error) {
 		}
 	}
 	var books []*book
-	defer func() {
-		for _, b := range books {
-			b.close()
-		}
-	}()
 	for _, f := range []struct {
-		format
+		book   *book
 		wanted bool
 		files  []file
-	}{{r.debFormat(), wantDeb, debs}, {r.rpmFormat(), wantRpm, rpms}} {
+	}{{deb, wantDeb, debs}, {rpm, wantRpm, rpms}} {
 		if !f.wanted {
 			continue
 		}
-		b, err := r.read(ctx, f.format, f.files)
-		if err != nil {
+		if err := r.read(ctx, f.book, f.files); err != nil {
 			return err
 		}
-		books = append(books, b)
+		books = append(books, f.book)
 	}
 	if len(r.result.Refused) > 0 && !r.SkipInvalid {
 		return &RefusedError{r.result.Refused}
@@ -237,21 +238,4 @@ func suite(c apt.Config) string {
 		return c.Suite
 	}
 	return c.Codename
-}
-
-// open opens a package file, which is known to be one, and looks again, since a FIFO would keep us forever.
-func (r *run) open(f file) (*os.File, error) {
-	file, err := os.Open(filepath.Join(r.root, filepath.FromSlash(f.path)))
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && (info.Size() != f.size || !info.Mode().IsRegular()) {
-		err = fmt.Errorf("%s: changed while it was read", f.path)
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
 }

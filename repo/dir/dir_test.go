@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -337,6 +338,33 @@ func TestStale(t *testing.T) {
 		if _, ok := third[name]; ok == hashed(name) {
 			t.Errorf("%s: there is %v", name, ok)
 		}
+	}
+}
+
+// A directory may be called by a link, and what is called like a package but is none is refused without being waited for.
+func TestWalk(t *testing.T) {
+	dir := fill(t, 2)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if r := mustIndex(t, link, config()); r.Debs != 2 || r.Rpms != 2 {
+		t.Errorf("%d debs and %d rpms by way of a link, expected 2 and 2", r.Debs, r.Rpms)
+	}
+	for _, update := range []bool{false, true} {
+		cfg := config()
+		cfg.Update, cfg.SkipInvalid = update, true
+		pipe, folder := filepath.Join(dir, "pipe.deb"), filepath.Join(dir, "folder.rpm")
+		if err := errors.Join(syscall.Mkfifo(pipe, 0o644), os.Mkdir(folder, 0o755), os.Symlink("gone", filepath.Join(dir, "x.deb"))); err != nil {
+			t.Fatal(err)
+		}
+		r := mustIndex(t, dir, cfg)
+		if got := strings.Join(r.Refused, "\n"); r.Debs != 2 || len(r.Refused) != 2 || !strings.Contains(got, "pipe.deb: is not a regular file") || !strings.Contains(got, "x.deb: no such file") {
+			t.Errorf("update %v: %d debs, and refused %q", update, r.Debs, got)
+		}
+		os.RemoveAll(pipe)
+		os.RemoveAll(folder)
+		os.Remove(filepath.Join(dir, "x.deb"))
 	}
 }
 

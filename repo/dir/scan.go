@@ -17,12 +17,14 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 )
 
-// file is a package file that was found. Its path is relative to the directory, with slashes.
+// file is a package file that was found. Its path is relative to the directory, with slashes. Size and time are known when
+// somebody has looked: see look and open.
 type file struct {
 	path  string
 	size  int64
@@ -32,17 +34,15 @@ type file struct {
 // walk finds the package files below the directory, in the order of their paths. Links to files are followed, links to
 // directories are not.
 func (r *run) walk(ctx context.Context) (debs, rpms []file, err error) {
-	err = filepath.WalkDir(r.root, func(name string, entry fs.DirEntry, err error) error {
+	prefix := strings.TrimSuffix(filepath.Join(r.root, "x"), "x")
+	err = filepath.WalkDir(r.root+"/", func(name string, entry fs.DirEntry, err error) error { // "/", since it may be a link
 		if err != nil {
 			return err
 		}
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(r.root, name)
-		if err != nil {
-			return err
-		}
+		rel := filepath.ToSlash(strings.TrimPrefix(name, prefix))
 		if entry.IsDir() {
 			if rel == stateFolder {
 				return filepath.SkipDir
@@ -53,29 +53,73 @@ func (r *run) walk(ctx context.Context) (debs, rpms []file, err error) {
 		if ext != ".deb" && ext != ".rpm" {
 			return nil
 		}
-		f := file{path: filepath.ToSlash(rel)}
-		info, err := entry.Info()
-		if err == nil && entry.Type() == fs.ModeSymlink {
-			info, err = os.Stat(name)
+		kind := entry.Type()
+		if kind == fs.ModeSymlink {
+			info, err := os.Stat(name)
+			if err != nil {
+				r.refuse(err)
+				return nil
+			}
+			kind = info.Mode().Type()
 		}
-		if err != nil {
-			r.refuse(err)
+		if !kind.IsRegular() {
+			r.refuse(notRegular(rel))
 			return nil
 		}
-		if !info.Mode().IsRegular() {
-			r.refuse(fmt.Errorf("%s: is not a regular file", f.path))
-			return nil
-		}
-		f.size, f.mtime = info.Size(), info.ModTime()
 		switch {
 		case ext == ".rpm":
-			rpms = append(rpms, f)
-		case !r.Dists || strings.HasPrefix(f.path, "pool/"):
-			debs = append(debs, f)
+			rpms = append(rpms, file{path: rel})
+		case !r.Dists || strings.HasPrefix(rel, "pool/"):
+			debs = append(debs, file{path: rel})
 		}
 		return nil
 	})
 	return debs, rpms, err
+}
+
+func notRegular(name string) error { return fmt.Errorf("%s: is not a regular file", name) }
+
+// look asks the file system for sizes and times, on all processors, since of what an update of many packages does it
+// takes the longest. Files that are not there any more have none, which is no file's: opening them tells why.
+func (r *run) look(files []file) {
+	const some = 64 // files are claimed at a time
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(files)) {
+		group.Go(func() {
+			for {
+				end := int(next.Add(some))
+				if end-some >= len(files) {
+					return
+				}
+				for i := end - some; i < min(end, len(files)); i++ {
+					if info, err := os.Stat(filepath.Join(r.root, filepath.FromSlash(files[i].path))); err == nil {
+						files[i].size, files[i].mtime = info.Size(), info.ModTime()
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// open opens a package file and notes its size and time. What was a file may have become a FIFO, so it does not wait for
+// a writer of one.
+func (r *run) open(f *file) (*os.File, error) {
+	in, err := os.OpenFile(filepath.Join(r.root, filepath.FromSlash(f.path)), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := in.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = notRegular(f.path)
+	}
+	if err != nil {
+		in.Close()
+		return nil, err
+	}
+	f.size, f.mtime = info.Size(), info.ModTime()
+	return in, nil
 }
 
 // format is what a deb and a rpm repository differ in.
@@ -119,19 +163,16 @@ type book struct {
 }
 
 func (b *book) close() {
-	b.fresh.file.Close()
+	if b.fresh != nil {
+		b.fresh.file.Close()
+	}
 	b.state.close()
 }
 
-// read makes the book of the files of one format.
-func (r *run) read(ctx context.Context, f format, files []file) (*book, error) {
-	b := &book{format: f, state: &state{}}
-	if r.Update && !r.forget {
-		b.state = r.loadState(f)
-	}
-	var err error
+// read fills the book with the files of its format.
+func (r *run) read(ctx context.Context, b *book, files []file) (err error) {
 	if b.fresh, err = r.draft.spill(); err != nil {
-		return nil, err
+		return err
 	}
 	var unknown []file
 	for _, file := range files {
@@ -143,11 +184,10 @@ func (r *run) read(ctx context.Context, f format, files []file) (*book, error) {
 	}
 	r.result.Read += len(unknown)
 	if err := r.readAll(ctx, b, unknown); err != nil {
-		b.close()
-		return nil, err
+		return err
 	}
 	b.sort(r)
-	return b, nil
+	return nil
 }
 
 // readAll reads packages on all processors. What is wrong with packages is noted in the order of their paths.
@@ -193,7 +233,7 @@ func (r *run) readAll(ctx context.Context, b *book, files []file) error {
 				if err := context.Cause(ctx); err != nil {
 					return err
 				}
-				e, parts, err := r.readOne(read, files[i])
+				e, parts, err := r.readOne(read, &files[i])
 				if err := take(files[i], e, parts, err); err != nil {
 					return err
 				}
@@ -210,13 +250,13 @@ func (r *run) readAll(ctx context.Context, b *book, files []file) error {
 	return b.fresh.flush()
 }
 
-func (r *run) readOne(read reader, from file) (entry, [][]byte, error) {
+func (r *run) readOne(read reader, from *file) (entry, [][]byte, error) {
 	in, err := r.open(from)
 	if err != nil {
 		return entry{}, nil, err
 	}
 	defer in.Close()
-	return read(in, from)
+	return read(in, *from)
 }
 
 // sort orders the entries, and refuses those that clients could not tell from the one before.

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"sigs.k8s.io/pkgs/repo/packed"
@@ -81,24 +82,42 @@ func (s *state) entry(f file) (*entry, bool) {
 	return e, ok && e.size == f.size && e.mtime.Equal(f.mtime)
 }
 
-// loadState reads the state of a format. One that is not there or cannot be used is an empty one.
-func (r *run) loadState(f format) *state {
-	name := r.draft.path(path.Join(stateFolder, f.name))
-	file, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &state{}
+// loadStates begins to read the states of books, and returns what waits until they are there.
+func (r *run) loadStates(books ...*book) (wait func()) {
+	if !r.Update || r.forget {
+		return func() {}
 	}
-	var s *state
-	if err == nil {
-		if s, err = parseState(file, f.variant); err != nil {
-			file.Close()
+	errs := make([]error, len(books))
+	var group sync.WaitGroup
+	for i, b := range books {
+		group.Go(func() { errs[i] = r.loadState(b) })
+	}
+	return func() {
+		group.Wait()
+		for i, err := range errs {
+			if err != nil {
+				r.anew(fmt.Errorf("%s/%s: %w", stateFolder, books[i].format.name, err))
+			}
 		}
 	}
-	if err != nil {
-		r.anew(fmt.Errorf("%s/%s: %w", stateFolder, f.name, err))
-		return &state{}
+}
+
+// loadState reads the state of a book. One that is not there leaves the empty one there is, as one that cannot be used.
+func (r *run) loadState(b *book) error {
+	file, err := os.Open(r.draft.path(path.Join(stateFolder, b.format.name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return s
+	if err != nil {
+		return err
+	}
+	s, err := parseState(file, b.format.variant)
+	if err != nil {
+		file.Close()
+		return err
+	}
+	b.state = s
+	return nil
 }
 
 func parseState(file *os.File, variant string) (*state, error) {

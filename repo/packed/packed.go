@@ -137,8 +137,9 @@ type Writer struct {
 	jobs chan *job
 	done chan error
 	outs []*output
-	text output // counts what is written, uncompressed
 	keys []Piece
+	text *output // knows what is written, uncompressed: one of outs where that is written, too, or one that has to be told
+	told bool
 }
 
 // job is a piece on its way. ready is closed when member, or err, is there.
@@ -156,7 +157,6 @@ const maxPiece = 1 << 20
 // members. It is written until ctx ends.
 func NewWriter(ctx context.Context, pool *Pool, kept *Kept, outputs ...Output) (*Writer, error) {
 	w := &Writer{pool: pool, kept: kept, key: sha256.New(), jobs: make(chan *job, pool.size), done: make(chan error, 1)}
-	w.text.sum = sha256.New()
 	for _, o := range outputs {
 		out, err := newOutput(ctx, o, pool.size)
 		if err != nil {
@@ -167,9 +167,16 @@ func NewWriter(ctx context.Context, pool *Pool, kept *Kept, outputs ...Output) (
 		}
 		w.outs = append(w.outs, out)
 		w.holds = w.holds || o.Compression == XZ
+		if o.Compression == None {
+			w.text = out
+		}
 		if o.Compression.members() {
 			w.made = o.Compression
 		}
+	}
+	if w.text == nil {
+		w.text = &output{sum: sha256.New()}
+		w.told = w.made != Frames
 	}
 	go w.run(ctx)
 	return w, nil
@@ -264,7 +271,7 @@ func (w *Writer) write(j *job) error {
 	if j.err != nil {
 		return j.err
 	}
-	if w.made != Frames {
+	if w.told {
 		w.text.count(j.plain)
 	}
 	w.keys = append(w.keys, Piece{j.key, int64(len(j.member)), int64(len(j.plain))})
