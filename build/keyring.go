@@ -37,24 +37,42 @@ type Keyring struct {
 
 const keyringSummary = "Public keys of a repository of packages"
 
-// BuildKeyring writes the package in both formats below dir, as [Build] does: deb/all/<file> and rpm/noarch/<file>.
-func BuildKeyring(ctx context.Context, k Keyring, dir string) ([]Package, error) {
-	switch {
-	case len(k.Fingerprints) == 0 || len(k.Binary) == 0 || len(k.Armored) == 0:
-		return nil, errors.New("a keyring package needs keys")
-	case !revisionForm.MatchString(k.Revision):
-		return nil, fmt.Errorf("keyring package %s: %q cannot be a revision: expected a form like 1.1", k.Name, k.Revision)
+// Check says what is wrong with the texts of the package.
+func (k Keyring) Check() error {
+	if !revisionForm.MatchString(k.Revision) {
+		return fmt.Errorf("keyring package %s: %q cannot be a revision: expected a form like 1.1", k.Name, k.Revision)
 	}
+	d, r := k.metas()
+	if err := d.Check(); err != nil {
+		return err
+	}
+	return r.Check()
+}
+
+// metas are what both formats say of the package.
+func (k Keyring) metas() (deb.Meta, rpm.Meta) {
 	description := "This package has the keys that sign the packages and indexes of the repository:\n\n" +
 		"Key " + strings.Join(k.Fingerprints, ".\n\nKey ") + "."
 	d := deb.Meta{
 		Package: k.Name, Version: k.Version + "-" + k.Revision, Architecture: "all", Maintainer: k.Maintainer, Section: "misc", Priority: "optional",
-		Homepage: k.Homepage, Summary: keyringSummary, Description: description, Time: k.Time,
+		Homepage: k.Homepage, Summary: keyringSummary, Description: description, Time: k.Time, Extra: []deb.Field{{Name: "Multi-Arch", Value: "foreign"}},
 	}
 	r := rpm.Meta{
 		Name: k.Name, Version: k.Version, Release: k.Revision, Arch: "noarch", Summary: keyringSummary, Description: description,
 		License: "CC0-1.0", URL: k.Homepage, Packager: k.Maintainer, BuildHost: buildHost, Time: k.Time,
 	}
+	return d, r
+}
+
+// BuildKeyring writes the package in both formats below dir, as [Build] does: deb/all/<file> and rpm/noarch/<file>.
+func BuildKeyring(ctx context.Context, k Keyring, dir string) ([]Package, error) {
+	if len(k.Fingerprints) == 0 || len(k.Binary) == 0 || len(k.Armored) == 0 {
+		return nil, errors.New("a keyring package needs keys")
+	}
+	if err := k.Check(); err != nil {
+		return nil, err
+	}
+	d, r := k.metas()
 	changelog, err := compress(fmt.Appendf(nil, "%s (%s) stable; urgency=medium\n\n  * Give users the keys of this time.\n\n -- %s  %s\n",
 		k.Name, d.Version, k.Maintainer, k.Time.UTC().Format(time.RFC1123Z)))
 	if err != nil {

@@ -136,6 +136,20 @@ func checkPacket(p frame.Packet) error {
 	return nil
 }
 
+// lastChange is when the key was last made, signed by itself anew or revoked.
+func (c *certificate) lastChange() time.Time {
+	last := c.info.Created
+	if c.updated.After(last) {
+		last = c.updated
+	}
+	for _, r := range c.entity.Revocations {
+		if r.CreationTime.After(last) {
+			last = r.CreationTime
+		}
+	}
+	return last
+}
+
 // judge fills in what follows from the entity.
 func (c *certificate) judge() {
 	primary := c.entity.PrimaryKey

@@ -28,8 +28,10 @@ package keys
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
 
@@ -105,6 +107,41 @@ func Merge(keyrings ...*Keyring) *Keyring {
 		}
 	}
 	return merged
+}
+
+// Settled is the same keys in the order in which they were made: an order that stays the same whichever of them signs, and to
+// which a new key comes last.
+func (k *Keyring) Settled() *Keyring {
+	certs := slices.Clone(k.certs)
+	slices.SortFunc(certs, func(a, b *certificate) int {
+		return cmp.Or(a.info.Created.Compare(b.info.Created), cmp.Compare(a.info.Fingerprint, b.info.Fingerprint))
+	})
+	return &Keyring{certs}
+}
+
+// Updated is when a key was last made, signed by itself anew, for instance with another expiry, or revoked, in UTC.
+func (k *Keyring) Updated() time.Time {
+	var newest time.Time
+	for _, c := range k.certs {
+		if t := c.lastChange(); t.After(newest) {
+			newest = t
+		}
+	}
+	return newest.UTC()
+}
+
+// Same tells whether two keyrings hold the same keys in the same form, in whatever order.
+func (k *Keyring) Same(o *Keyring) bool {
+	return slices.EqualFunc(k.Settled().certs, o.Settled().certs, func(a, b *certificate) bool {
+		return a.info.Fingerprint == b.info.Fingerprint && a.info.Revoked == b.info.Revoked && a.lastChange().Equal(b.lastChange())
+	})
+}
+
+// Version is a version number that follows from the keys alone: the date of the last update and the number of keys, such as
+// 2026.11.21.2. It grows with each key that comes and with each newer form of one. It does not when a key is taken away,
+// or when one takes the place of another that is as new.
+func (k *Keyring) Version() string {
+	return fmt.Sprintf("%s.%d", k.Updated().Format("2006.01.02"), len(k.certs))
 }
 
 // Split makes a keyring of each key.

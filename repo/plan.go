@@ -49,6 +49,8 @@ type Plan struct {
 	signer   signsIndexes
 	fresh    []string
 	contents Contents
+	// keyring tells that a keyring package is among those added.
+	keyring bool
 	// withdrawn is the new manifest's list.
 	withdrawn []Withdrawn
 	// lost are the objects to put back.

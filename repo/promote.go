@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,6 +96,7 @@ func (p *Publisher) Promote(ctx context.Context, from bucket.Bucket, stream Stre
 	old, all := state.Manifest.digests(), m.digests()
 	plan.Added, plan.Removed = only(all, old), only(old, all)
 	plan.Kept -= len(plan.Removed)
+	plan.keyring = slices.ContainsFunc(plan.Added, stream.isKeyring)
 	plan.Serial, plan.Time = m.Serial, m.Time
 	plan.Reason = "promotion from " + from.String()
 	plan.head = state.follow(m, source.Head.Manifest, p.URL)
@@ -154,7 +156,7 @@ func (m *Manifest) digests() map[string]string {
 func (p *Publisher) checkStaged(ctx context.Context, from bucket.Bucket, source *State, stream *Stream) error {
 	now := p.Now().UTC()
 	report, err := verify.Stream(ctx, verify.Config{
-		Source: &stagedSource{from, source}, Keyring: p.Keyring, Now: now, Packages: func(string) bool { return false },
+		Source: &stagedSource{from, source}, Keyring: p.Keyring, Now: now, KeyringPackage: p.KeyringName(), Packages: func(string) bool { return false },
 	}, stream.Name)
 	if err != nil {
 		return err

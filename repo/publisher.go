@@ -36,6 +36,9 @@ type Config struct {
 	Signer *sign.Signer
 	// Keys says how long the signing keys may be used, and what exceptions there are.
 	Keys KeyPolicy
+	// KeyringPackage is the package that brings the keyring to the users of the streams of which it is a member; nil if there
+	// is none.
+	KeyringPackage *KeyringPackage
 	// Validity is how long clients may use an index after it was made; 0 is 30 days.
 	Validity time.Duration
 	// By says who publishes and ConfigDigest is the SHA-256 of the configuration, both for the record of a publication.
@@ -131,6 +134,9 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	if files, err = p.unlessResigned(ctx, state, files); err != nil {
 		return nil, err
 	}
+	if files, err = p.withKeyring(ctx, &stream, state, change, files); err != nil {
+		return nil, err
+	}
 	change.Add = files
 	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign
 	now := p.Now().UTC()
@@ -163,6 +169,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		if err := p.stillThere(ctx, plan, earlier.Objects); err != nil {
 			return nil, err
 		}
+		after = after.withKeyringsOf(&stream, &before)
 	}
 	if after, err = after.without(slices.Concat(change.Yank, change.Retire)); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream.Name, err)
@@ -179,16 +186,17 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		}
 		return plan, nil
 	}
-	// What is only signed again was right when it was published, maybe by rules of that time.
-	if len(plan.Added)+len(plan.Removed) > 0 {
-		problems := disorder(&before, files, change.Backfill)
-		if !change.Unyank {
-			problems = append(problems, resurrected(state.Manifest.Withdrawn, files)...)
-		}
-		if err := stream.gate(&after, problems); err != nil {
-			return nil, err
-		}
+	problems := disorder(&before, files, change.Backfill)
+	if !change.Unyank {
+		problems = append(problems, resurrected(state.Manifest.Withdrawn, files)...)
 	}
+	if err := stream.judge(&after, slices.Concat(plan.Added, plan.Removed), problems); err != nil {
+		return nil, err
+	}
+	if err := p.keepsKeyring(&stream, plan); err != nil {
+		return nil, err
+	}
+	plan.keyring = slices.ContainsFunc(plan.Added, stream.isKeyring)
 	signer := change.signer
 	if signer == nil && p.Signer != nil {
 		signer = p.Signer

@@ -241,11 +241,12 @@ func (v *Review) index(ctx context.Context, from *carried) error {
 	if i.Change.Unyank {
 		v.Notes = append(v.Notes, "its packages may be such as were taken out of the index before")
 	}
-	// What is only signed again was right when it was signed first, maybe by rules of that time.
-	if len(v.Added)+len(v.Removed) > 0 {
-		if err := v.cfg.Stream.gate(&v.after, disorder(&before, added, i.Change.Backfill)); err != nil {
-			return err
-		}
+	changed := slices.Clone(v.Removed)
+	for _, p := range v.Added {
+		changed = append(changed, p.Name)
+	}
+	if err := v.cfg.Stream.judge(&v.after, changed, disorder(&before, added, i.Change.Backfill)); err != nil {
+		return err
 	}
 	return v.derive(ctx)
 }

@@ -11,8 +11,11 @@ import (
 	"sigs.k8s.io/pkgs/repo/site"
 )
 
-// GivesKeys tells whether a plan changes the keys that the stream's users are given, or begins the stream.
+// GivesKeys tells whether a plan changes the keys that the stream's users are given, or how, or begins the stream.
 func (p *Plan) GivesKeys() bool {
+	if p.keyring {
+		return true
+	}
 	for _, w := range p.Writes {
 		if w.Name == p.Stream.Deb(layout.ReleaseKey) || w.Name == p.Stream.Rpm(layout.RepomdKey) {
 			return true
@@ -29,7 +32,8 @@ func (p *Plan) GivesKeys() bool {
 // dies leaves some of them old: the next one goes on.
 func (p *Publisher) Site(ctx context.Context, stream layout.Stream) ([]string, error) {
 	var files []layout.File
-	for _, f := range site.Files(stream, p.URL) {
+	repository := site.Repository{Stream: stream, URL: p.URL, Keyring: p.KeyringName()}
+	for _, f := range repository.Files() {
 		files = append(files, layout.File{Path: stream.File(f.Path), Data: f.Data})
 	}
 	for _, one := range p.Keyring.Split() {

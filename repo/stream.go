@@ -33,6 +33,9 @@ type Member struct {
 	Prereleases bool
 	// Main tells that the stream is there for this package, and has others beside it only because this one needs them.
 	Main bool
+	// Keyring tells that the package brings users the keyring: it fits every architecture (all as deb, noarch as rpm), and
+	// its versions follow the keys and not the stream's packages.
+	Keyring bool
 }
 
 // admit checks that a package of this name and upstream version belongs to the stream.
@@ -81,6 +84,31 @@ func upstream(version string) string {
 	return version
 }
 
+// architectures are those for which each version of a package must be there.
+func (s *Stream) architectures(name string) []Architecture {
+	if s.Members[name].Keyring {
+		return []Architecture{everyArchitecture}
+	}
+	return s.Architectures
+}
+
+// everyArchitecture is what both formats call a package that fits all.
+var everyArchitecture = Architecture{Deb: "all", Rpm: "noarch"}
+
+// judge is gate for contents to which packages came or which they left. When they are all keyring packages, it looks at no
+// others: new keys reach also those streams that are no longer as packages would have to be today. Nothing changed is
+// nothing to judge: what is only signed again was right when it was published, maybe by rules of that time.
+func (s *Stream) judge(c *Contents, changed, problems []string) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	if !slices.ContainsFunc(changed, func(name string) bool { return !s.isKeyring(name) }) {
+		keyrings := s.keyrings(c)
+		c = &keyrings
+	}
+	return s.gate(c, problems)
+}
+
 // gate refuses contents that users must not be given: a package that does not belong to the stream, a version that is not
 // there for every architecture in both formats, or a package that cannot be installed since the stream lacks what it
 // depends on. It reports everything that it finds, not only the first, and beside it the problems that were known before.
@@ -97,7 +125,7 @@ func (s *Stream) gate(c *Contents, problems []string) error {
 		have[it] = true
 	}
 	for v := range versions {
-		for _, a := range s.Architectures {
+		for _, a := range s.architectures(v[0]) {
 			for _, want := range []item{{"", v[0], v[1], a.Deb, "deb"}, {"", v[0], v[1], a.Rpm, "rpm"}} {
 				if !have[want] {
 					problems = append(problems, fmt.Sprintf("%s %s is missing as %s for %s", want.name, want.version, want.format, want.arch))

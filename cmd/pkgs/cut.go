@@ -258,7 +258,7 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 	for _, name := range plan.Added {
 		added[s.Name+"/"+name] = true
 	}
-	verified, err := p.verify(ctx, verify.FromBucket(b), signing.keyring, layout.Stream(s.Name), func(name string) bool { return added[name] })
+	verified, err := p.verify(ctx, cfg, verify.FromBucket(b), signing.keyring, layout.Stream(s.Name), func(name string) bool { return added[name] })
 	if err != nil {
 		return result, errors.Join(err, undelivered)
 	}

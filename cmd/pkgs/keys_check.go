@@ -166,7 +166,7 @@ func (p *program) keyReport(ctx context.Context, url string, names []string, pac
 		if _, err := cfg.stream(name); err != nil {
 			return nil, err
 		}
-		signed, err := verify.Signatures(ctx, verify.Config{Source: source, Keyring: signing.keyring, Now: now}, layout.Stream(name), packages)
+		signed, err := verify.Signatures(ctx, verify.Config{Source: source, Keyring: signing.keyring, Now: now, KeyringPackage: cfg.Signing.Package.name()}, layout.Stream(name), packages)
 		if err != nil {
 			return nil, err
 		}
@@ -262,6 +262,17 @@ func (r *keyReport) add(signed *verify.Signed, cfg *config, signing *signingKeys
 			if len(signing.keyring.Only(f).Keys()) == 0 && !slices.Contains(cfg.Signing.Withdrawn, fingerprint(f)) {
 				due(&r.Forgotten, "%s gives users key %s, which the configuration does not have: put its public half into signing.keyring", path.Base(g.Object), f)
 			}
+		}
+	}
+	if k := cfg.Signing.Package; k != nil {
+		version, formats := k.version(signing.keyring), 0
+		for _, g := range signed.Given {
+			if g.Version() == version {
+				formats++
+			}
+		}
+		if formats < 2 {
+			due(&r.Resign, "lacks %s %s, the package with the present keyring", k.Name, version)
 		}
 	}
 	if end := signed.ValidUntil; !end.IsZero() && end.Sub(r.Time) < cfg.validity/3 {

@@ -48,7 +48,9 @@ func start(now func() time.Time, stdout, stderr io.Writer) int {
 
 // run is the program with its surroundings as arguments. It returns the exit code.
 func run(ctx context.Context, now func() time.Time, args []string, stdout, stderr io.Writer) int {
-	root := newRoot(&program{stdout: stdout, stderr: stderr, now: now, getenv: os.Getenv, openBucket: bucket.Open})
+	p := &program{stdout: stdout, stderr: stderr, now: now, getenv: os.Getenv, openBucket: bucket.Open}
+	defer p.end()
+	root := newRoot(p)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -113,10 +115,19 @@ type program struct {
 	passphrase string // a file
 	log        *slog.Logger
 
+	ending []func() // what remains to be done when the command has ended
+
 	passphraseFD   int // -1 is none
 	passphraseOnce sync.Once
 	passphraseData []byte // what passphraseFD held, as is passphraseErr; both are set by passphraseOnce
 	passphraseErr  error
+}
+
+// end does what is to be done when a command has ended.
+func (p *program) end() {
+	for _, do := range p.ending {
+		do()
+	}
 }
 
 func newRoot(p *program) *cobra.Command {

@@ -160,7 +160,7 @@ func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signin
 func (p *program) newPublisher(cfg *config, signing *signingKeys, b bucket.Bucket, progress func(repo.Progress)) *repo.Publisher {
 	return repo.NewPublisher(repo.Config{
 		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Keys: cfg.Signing.keyPolicy(), Validity: cfg.validity, Now: p.now, Log: p.log,
-		By: p.publisher(), ConfigDigest: cfg.digest, Progress: progress,
+		By: p.publisher(), ConfigDigest: cfg.digest, Progress: progress, KeyringPackage: p.keyringPackage(cfg, signing),
 	})
 }
 

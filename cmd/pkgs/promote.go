@@ -89,6 +89,7 @@ func (p *program) promote(ctx context.Context, cfg *config, from, to bucket.Buck
 		show := p.progress("promote")
 		publisher := repo.NewPublisher(repo.Config{
 			Bucket: to, URL: cfg.URL, Keyring: trusted, Keys: cfg.Signing.keyPolicy(), Now: p.now, Log: p.log, By: p.publisher(), ConfigDigest: cfg.digest, Progress: show.publishing,
+			KeyringPackage: p.keyringPackage(cfg, &signingKeys{keyring: trusted}),
 		})
 		plan, err := publisher.Promote(ctx, from, cfg.repoStream(target))
 		if err != nil {

@@ -135,7 +135,7 @@ func (p *program) seePublished(ctx context.Context, cfg *config, b bucket.Bucket
 		return d.failed(err)
 	}
 	selected := func(name string) bool { return added[name] }
-	if d.Verified, err = p.verify(ctx, source, trusted, d.Stream, selected); err != nil {
+	if d.Verified, err = p.verify(ctx, cfg, source, trusted, d.Stream, selected); err != nil {
 		return d.failed(err)
 	}
 	var lost []string
@@ -149,7 +149,7 @@ func (p *program) seePublished(ctx context.Context, cfg *config, b bucket.Bucket
 		if err := p.purge(ctx, cfg, d, lost); err != nil {
 			return d.failed(err)
 		}
-		if d.Verified, err = p.verify(ctx, source, trusted, d.Stream, selected); err != nil {
+		if d.Verified, err = p.verify(ctx, cfg, source, trusted, d.Stream, selected); err != nil {
 			return d.failed(err)
 		}
 	}

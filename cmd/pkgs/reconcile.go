@@ -175,11 +175,8 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	show := p.progress("reconcile")
 	show.start(len(streams))
 	c := reconcile.Config{
-		Publisher: repo.NewPublisher(repo.Config{
-			Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Keys: cfg.Signing.keyPolicy(), Validity: cfg.validity, Now: p.now, Log: p.log,
-			By: p.publisher(), ConfigDigest: cfg.digest,
-		}),
-		Upstream: up, Refresh: cfg.Reconcile.Refresh, Confirm: options.confirm, Quick: options.quick, Deep: options.deep,
+		Publisher: p.newPublisher(cfg, signing, b, nil),
+		Upstream:  up, Refresh: cfg.Reconcile.Refresh, Confirm: options.confirm, Quick: options.quick, Deep: options.deep,
 		Parallel: options.parallel, Cache: filepath.Join(cache, "attestations"), Log: p.log,
 		Done: func(s *reconcile.StreamReport) { show.step(string(s.Stream), s.Bytes) },
 	}

@@ -45,7 +45,8 @@ and listens on 127.0.0.1 unless --addr says otherwise. It ends with ^C.`,
 			url := "http://" + listener.Addr().String()
 			fmt.Fprintf(p.stdout, "serving %s on %s\n", given[0], url)
 			for _, stream := range streams {
-				fmt.Fprintf(p.stdout, "\n%s\n", site.Instructions(stream, url))
+				repository := site.Repository{Stream: stream, URL: url, Keyring: keyringOf(root.FS(), stream)}
+				fmt.Fprintf(p.stdout, "\n%s\n", repository.Instructions())
 			}
 			return serve(cmd.Context(), listener, &directory{root.FS()})
 		},
@@ -82,6 +83,17 @@ func streamsIn(root fs.FS) ([]layout.Stream, error) {
 		return nil
 	})
 	return streams, err
+}
+
+// keyringOf is the keyring package that a stream's page for apt names; empty if there is none.
+func keyringOf(root fs.FS, stream layout.Stream) string {
+	pages, _ := fs.Glob(root, stream.File("*.sources")) // the pattern is none that could be malformed
+	for _, page := range pages {
+		if data, err := fs.ReadFile(root, page); err == nil {
+			return site.KeyringOf(data)
+		}
+	}
+	return ""
 }
 
 // directory serves the objects of a directory bucket with the headers of their class.

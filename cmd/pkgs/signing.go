@@ -99,6 +99,9 @@ func (c *signingConfig) check() error {
 	if c.kind() == "" && c.Public == "" && len(c.Keyring) == 0 {
 		return errors.New("signing.key is missing: make a key with `pkgs keys generate --out FILE`, or name another kind of signing key, or, where nothing is signed, signing.public")
 	}
+	if err := c.Package.check(); err != nil {
+		return err
+	}
 	return c.checkRotation()
 }
 

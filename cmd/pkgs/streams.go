@@ -133,6 +133,9 @@ func (c *config) checkStream(s *streamConfig) error {
 		return fmt.Errorf("packages is empty")
 	}
 	for name, version := range s.Packages {
+		if k := c.Signing.Package; k != nil && k.Name == name {
+			return fmt.Errorf("packages.%s: signing.package has this name, and is in every stream anyway", name)
+		}
 		switch version {
 		case cutVersion:
 		case companionVersion:
@@ -380,6 +383,9 @@ func (c *config) repoStream(s *streamConfig) repo.Stream {
 			member.Minor = s.minor()
 		}
 		stream.Members[name] = member
+	}
+	if k := c.Signing.Package; k != nil {
+		stream.Members[k.Name] = repo.Member{Keyring: true}
 	}
 	return stream
 }

@@ -109,7 +109,7 @@ func (p *program) verifyAll(ctx context.Context, all *results[checked], source v
 			all.add(nil, err)
 			return
 		}
-		r, err := p.verify(ctx, source, trusted, layout.Stream(name), nil)
+		r, err := p.verify(ctx, cfg, source, trusted, layout.Stream(name), nil)
 		if err != nil {
 			all.add(nil, err)
 			return
@@ -145,11 +145,11 @@ func (p *program) audit(ctx context.Context, all *results[checked], b bucket.Buc
 }
 
 // verify checks one stream; selected tells which package files are read, nil is all.
-func (p *program) verify(ctx context.Context, source verify.Source, trusted *keys.Keyring, stream layout.Stream, selected func(string) bool) (*verify.Report, error) {
+func (p *program) verify(ctx context.Context, cfg *config, source verify.Source, trusted *keys.Keyring, stream layout.Stream, selected func(string) bool) (*verify.Report, error) {
 	show := p.progress("verify")
 	defer show.done()
 	return verify.Stream(ctx, verify.Config{
-		Source: source, Keyring: trusted, Now: p.now().UTC(), Packages: selected,
+		Source: source, Keyring: trusted, Now: p.now().UTC(), Packages: selected, KeyringPackage: cfg.Signing.Package.name(),
 		Progress: func(done, total int, bytes int64) { show.verifying(done, total, bytes) },
 	}, stream)
 }

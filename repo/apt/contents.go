@@ -87,6 +87,39 @@ func readData(m member) ([]Installed, error) {
 	return list, nil
 }
 
+// ReadInstalled reads one file that the .deb of size bytes that r holds would install: the one at an absolute path. More than
+// limit bytes, and what ReadContents refuses on the way there, are an error, as is a package without that file.
+func ReadInstalled(r io.ReaderAt, size int64, filename, at string, limit int64) (data []byte, err error) {
+	defer refusal.Recover(filename, &err)
+	m, err := readMembers(r, size)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := m.data.open(dataAllowance+dataRatio*m.data.size, new(scratch))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.data.name, err)
+	}
+	for t := tar.NewReader(packed); ; {
+		h, err := t.Next()
+		if err == io.EOF {
+			return nil, fmt.Errorf("does not install %s", at)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.data.name, err)
+		}
+		entry, err := installed(h)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s: member %q: %w", m.data.name, refusal.Shorten(h.Name), err)
+		case entry.Path != at:
+		case entry.Type != tar.TypeReg || entry.Size > limit:
+			return nil, fmt.Errorf("%s is not a file of at most %d bytes", at, limit)
+		default:
+			return io.ReadAll(t)
+		}
+	}
+}
+
 func installed(h *tar.Header) (Installed, error) {
 	entry := Installed{Type: h.Typeflag, Mode: h.Mode & 0o7777, Size: h.Size}
 	var err error

@@ -129,6 +129,20 @@ func (r *run) age(change *repo.Change) error {
 	return nil
 }
 
+// keyring tells that the stream lacks the package that brings its users the keys. The plan of any change brings it along, in a
+// frozen stream as well. Why there cannot be one, if that is so, the plan says.
+func (r *run) keyring() {
+	lacks, err := r.Publisher.LacksKeyring(&r.stream.Stream, r.state)
+	if !lacks || err != nil {
+		return
+	}
+	severity := Repair
+	if r.Publisher.Signer == nil {
+		severity = Drift
+	}
+	r.add(Missing, severity, "", "is not published: %s %s, the keyring that users should have", r.Publisher.KeyringPackage.Name, r.Publisher.KeyringPackage.Version)
+}
+
 func (r *run) untilExpiry(now time.Time) string {
 	if until := r.state.ValidUntil(); !until.IsZero() {
 		return fmt.Sprintf(", and clients refuse it in %s", days(until.Sub(now)))
@@ -177,7 +191,7 @@ func (r *run) readBack(ctx context.Context, plan *repo.Plan) error {
 // asClient reads the stream as a client does.
 func (r *run) asClient(ctx context.Context, source verify.Source, selected func(string) bool) ([]verify.Finding, error) {
 	report, err := verify.Stream(ctx, verify.Config{
-		Source: source, Keyring: r.Publisher.Keyring, Now: r.Publisher.Now().UTC(), Packages: selected,
+		Source: source, Keyring: r.Publisher.Keyring, Now: r.Publisher.Now().UTC(), Packages: selected, KeyringPackage: r.Publisher.KeyringName(),
 	}, r.stream.Name)
 	if err != nil {
 		return nil, err

@@ -200,7 +200,18 @@ func (r *run) recover(ctx context.Context, lost []string, dir string) (repo.Foun
 			return nil, err
 		}
 	}
-	return repo.Reproduce(ctx, r.Publisher.Bucket, r.state, lost, files)
+	found, err := repo.Reproduce(ctx, r.Publisher.Bucket, r.state, lost, files)
+	k := r.Publisher.KeyringPackage
+	if err != nil || k == nil || r.Publisher.Signer == nil || !slices.ContainsFunc(again, func(p Package) bool { return p.Name == k.Name }) {
+		return found, err
+	}
+	made, err := k.Make(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keyrings, err := repo.Reproduce(ctx, r.Publisher.Bucket, r.state, lost, made)
+	maps.Copy(found, keyrings)
+	return found, err
 }
 
 // packageOf is the name, below the stream, of the package that an object is or that it attests.

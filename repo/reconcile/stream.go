@@ -115,6 +115,7 @@ func (r *run) once(ctx context.Context, work string) error {
 			return err
 		}
 	}
+	r.keyring()
 	missing := r.missing(ctx, &change)
 	plan, err := r.plan(ctx, change, lost, missing, work)
 	if err != nil || plan == nil {

@@ -1,97 +1,159 @@
 // Package site writes what people read and paste: for each stream, the lines that make apt, dnf and zypper use it.
 //
-// Everything is a pure function of a stream's name and the public address of the bucket. File names on the user's machine
-// are made from the folders of the stream's name without its channel, so that moving to the next minor version changes
-// one line of a file and not which file it is: core for core:/stable:/v1.35, addons-cri-o for
-// addons:/cri-o:/prerelease:/main.
+// Everything is a pure function of a [Repository]. File names on the user's machine are made from the folders of the
+// stream's name without its channel, so that moving to the next minor version changes one line of a file and not which file
+// it is: core for core:/stable:/v1.35, addons-cri-o for addons:/cri-o:/prerelease:/main.
+//
+// # Where the keys go
+//
+// A stream with a keyring package has users put the keys where that package has them: /usr/share/keyrings/<name>.gpg for
+// apt and /etc/pki/rpm-gpg/RPM-GPG-KEY-<name> for the others. They install the package next, and it takes the file over: from
+// then on an upgrade brings new keys. A file there belongs to the package, and differs from machine to machine in nothing.
+// Without such a package the keys are the user's own, in /etc/apt/keyrings as sources.list(5) has it, and dnf fetches them
+// from the stream.
 package site
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
 	"sigs.k8s.io/pkgs/repo/layout"
 )
 
+// Repository is a stream as its users know it.
+type Repository struct {
+	Stream layout.Stream
+	// URL is the public address of the bucket, without a slash at the end.
+	URL string
+	// Keyring is the name of the package that brings users the keys; empty if there is none.
+	Keyring string
+}
+
 // nickname is what files on the user's machine are called after.
-func nickname(stream layout.Stream) string {
-	folders := slices.DeleteFunc(stream.Folders(), func(f string) bool {
+func (r Repository) nickname() string {
+	folders := slices.DeleteFunc(r.Stream.Folders(), func(f string) bool {
 		return f == "stable" || f == "prerelease" || f == "nightly"
 	})
 	if len(folders) == 0 {
-		return stream.Leaf()
+		return r.Stream.Leaf()
 	}
 	return strings.Join(folders, "-")
 }
 
-// AptKeyring is where a user keeps the stream's key, in the binary form that every apt reads.
-func AptKeyring(stream layout.Stream) string {
-	return "/etc/apt/keyrings/" + nickname(stream) + "-apt-keyring.gpg"
+// deb and rpm are the addresses of files of the two repositories.
+func (r Repository) deb(name string) string { return r.URL + "/" + r.Stream.Deb(name) }
+func (r Repository) rpm(name string) string { return r.URL + "/" + r.Stream.Rpm(name) }
+
+// AptKeyring is where a user keeps the stream's keys, in the binary form that every apt reads.
+func (r Repository) AptKeyring() string {
+	if r.Keyring != "" {
+		return "/usr/share/keyrings/" + r.Keyring + ".gpg"
+	}
+	return "/etc/apt/keyrings/" + r.nickname() + "-apt-keyring.gpg"
+}
+
+// RpmKeyring is where a user of dnf or zypper keeps the stream's keys, in armor; empty if dnf fetches them.
+func (r Repository) RpmKeyring() string {
+	if r.Keyring != "" {
+		return "/etc/pki/rpm-gpg/RPM-GPG-KEY-" + r.Keyring
+	}
+	return ""
 }
 
 // AptList is the stream's line of a sources.list file (sources.list(5), one-line style).
-func AptList(stream layout.Stream, url string) string {
-	return fmt.Sprintf("deb [signed-by=%s] %s /\n", AptKeyring(stream), url+"/"+stream.Deb(""))
+func (r Repository) AptList() string {
+	return fmt.Sprintf("deb [signed-by=%s] %s /\n", r.AptKeyring(), r.deb(""))
 }
 
 // AptSources is the stream's stanza of a .sources file (sources.list(5), deb822 style).
-func AptSources(stream layout.Stream, url string) string {
-	return fmt.Sprintf("Types: deb\nURIs: %s\nSuites: /\nSigned-By: %s\n", url+"/"+stream.Deb(""), AptKeyring(stream))
+func (r Repository) AptSources() string {
+	return fmt.Sprintf("Types: deb\nURIs: %s\nSuites: /\nSigned-By: %s\n", r.deb(""), r.AptKeyring())
+}
+
+// KeyringOf is the name of the keyring package in a .sources file that AptSources has written; empty if it names none.
+func KeyringOf(sources []byte) string {
+	for line := range strings.Lines(string(sources)) {
+		if file, ok := strings.CutPrefix(strings.TrimSpace(line), "Signed-By: /usr/share/keyrings/"); ok {
+			return strings.TrimSuffix(file, ".gpg")
+		}
+	}
+	return ""
 }
 
 // Repo is the stream's .repo file for dnf, yum and zypper (dnf.conf(5)). It uses the mirrorlist, which names an immutable
 // snapshot: a client never meets a repomd.xml whose signature is not there yet.
-func Repo(stream layout.Stream, url string) string {
-	return repo(stream, url, "mirrorlist="+url+"/"+stream.Rpm(layout.Mirrorlist))
-}
+func (r Repository) Repo() string { return r.repo("mirrorlist=" + r.rpm(layout.Mirrorlist)) }
 
 // RepoBaseURL is Repo with the address of the repository itself, as pkgs.k8s.io has always had it. It is for whoever
 // copies the repository: dnf reposync refuses snapshots, whose packages lie outside of them.
-func RepoBaseURL(stream layout.Stream, url string) string {
-	return repo(stream, url, "baseurl="+url+"/"+stream.Rpm(""))
-}
+func (r Repository) RepoBaseURL() string { return r.repo("baseurl=" + r.rpm("")) }
 
 // repo is a .repo file; from says where the repository is.
-func repo(stream layout.Stream, url, from string) string {
-	return fmt.Sprintf("[%s]\nname=%s\n%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=%s\n",
-		nickname(stream), stream, from, url+"/"+stream.Rpm(layout.RepomdKey))
+func (r Repository) repo(from string) string {
+	key := r.rpm(layout.RepomdKey)
+	if file := r.RpmKeyring(); file != "" {
+		key = "file://" + file
+	}
+	return fmt.Sprintf("[%s]\nname=%s\n%s\nenabled=1\ngpgcheck=1\nrepo_gpgcheck=1\ngpgkey=%s\n", r.nickname(), r.Stream, from, key)
 }
 
 // Files are the files of a stream that a user can put on the machine as they are, instead of pasting lines: for apt in the
 // newer style and the older, and for dnf, yum and zypper.
-func Files(stream layout.Stream, url string) []layout.File {
-	name := nickname(stream)
+func (r Repository) Files() []layout.File {
+	name := r.nickname()
 	return []layout.File{
-		{Path: name + ".sources", Data: []byte(AptSources(stream, url))},
-		{Path: name + ".list", Data: []byte(AptList(stream, url))},
-		{Path: name + ".repo", Data: []byte(Repo(stream, url))},
+		{Path: name + ".sources", Data: []byte(r.AptSources())},
+		{Path: name + ".list", Data: []byte(r.AptList())},
+		{Path: name + ".repo", Data: []byte(r.Repo())},
 	}
 }
 
 // ZypperAddrepo are the lines that add the stream to zypper without a file (zypper(8)), by the address of the repository
 // itself.
-func ZypperAddrepo(stream layout.Stream, url string) string {
-	return fmt.Sprintf("sudo rpm --import %s\nsudo zypper addrepo --refresh --gpgcheck-strict %s %s\n",
-		url+"/"+stream.Rpm(layout.RepomdKey), url+"/"+stream.Rpm(""), nickname(stream))
+func (r Repository) ZypperAddrepo() string {
+	return fmt.Sprintf("sudo rpm --import %s\nsudo zypper addrepo --refresh --gpgcheck-strict %s %s\n", r.rpm(layout.RepomdKey), r.rpm(""), r.nickname())
 }
 
 // Instructions are the lines that a user pastes for each of the clients.
-func Instructions(stream layout.Stream, url string) string {
-	name := nickname(stream)
+func (r Repository) Instructions() string {
+	name := r.nickname()
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s with apt\n", stream)
-	fmt.Fprintf(&b, "sudo mkdir -p -m 755 /etc/apt/keyrings\n")
-	fmt.Fprintf(&b, "curl -fsSL %s | sudo gpg --dearmor -o %s\n", url+"/"+stream.Deb(layout.ReleaseKey), AptKeyring(stream))
-	fmt.Fprintf(&b, "echo '%s' | sudo tee /etc/apt/sources.list.d/%s.list\n", strings.TrimSuffix(AptList(stream, url), "\n"), name)
-	fmt.Fprintf(&b, "sudo apt-get update\n")
-	fmt.Fprintf(&b, "# or, in the place of the line with echo:\n")
-	fmt.Fprintf(&b, "#   curl -fsSL %s | sudo tee /etc/apt/sources.list.d/%s.sources\n\n", url+"/"+stream.File(name+".sources"), name)
-	fmt.Fprintf(&b, "# %s with dnf or yum\n", stream)
-	fmt.Fprintf(&b, "cat <<'EOF' | sudo tee /etc/yum.repos.d/%s.repo\n%sEOF\n", name, Repo(stream, url))
-	fmt.Fprintf(&b, "# or:\n#   curl -fsSL %s | sudo tee /etc/yum.repos.d/%s.repo\n\n", url+"/"+stream.File(name+".repo"), name)
-	fmt.Fprintf(&b, "# %s with zypper\n", stream)
-	fmt.Fprintf(&b, "sudo rpm --import %s\n", url+"/"+stream.Rpm(layout.RepomdKey))
-	fmt.Fprintf(&b, "cat <<'EOF' | sudo tee /etc/zypp/repos.d/%s.repo\n%sEOF\n", name, Repo(stream, url))
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	page := func(suffix string) string { return r.URL + "/" + r.Stream.File(name+suffix) }
+	// Installed, the package keeps the keys up to date.
+	install := func(with string) {
+		if r.Keyring != "" {
+			line("sudo %s install %s", with, r.Keyring)
+		}
+	}
+
+	line("# %s with apt", r.Stream)
+	line("sudo mkdir -p -m 755 %s", path.Dir(r.AptKeyring()))
+	line("curl -fsSL %s | sudo gpg --dearmor --yes -o %s", r.deb(layout.ReleaseKey), r.AptKeyring())
+	line("echo '%s' | sudo tee /etc/apt/sources.list.d/%s.list", strings.TrimSuffix(r.AptList(), "\n"), name)
+	line("sudo apt-get update")
+	install("apt-get")
+	line("# or, in the place of the line with echo:")
+	line("#   curl -fsSL %s | sudo tee /etc/apt/sources.list.d/%s.sources\n", page(".sources"), name)
+
+	line("# %s with dnf or yum", r.Stream)
+	if file := r.RpmKeyring(); file != "" {
+		line("sudo curl -fsSL --create-dirs -o %s %s", file, r.rpm(layout.RepomdKey))
+	}
+	line("cat <<'EOF' | sudo tee /etc/yum.repos.d/%s.repo\n%sEOF", name, r.Repo())
+	install("dnf")
+	line("# or, in the place of the file that cat writes:\n#   curl -fsSL %s | sudo tee /etc/yum.repos.d/%s.repo\n", page(".repo"), name)
+
+	line("# %s with zypper", r.Stream)
+	key := r.rpm(layout.RepomdKey)
+	if file := r.RpmKeyring(); file != "" {
+		line("sudo curl -fsSL --create-dirs -o %s %s", file, key)
+		key = file
+	}
+	line("sudo rpm --import %s", key)
+	line("cat <<'EOF' | sudo tee /etc/zypp/repos.d/%s.repo\n%sEOF", name, r.Repo())
+	install("zypper")
 	return b.String()
 }

@@ -13,14 +13,16 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestGolden(t *testing.T) {
-	for _, name := range []string{"core:/stable:/v1.35", "addons:/cri-o:/prerelease:/main"} {
+	for name, keyring := range map[string]string{
+		"core:/stable:/v1.35": "", "addons:/cri-o:/prerelease:/main": "", "core:/stable:/v1.36": "example-archive-keyring",
+	} {
 		stream, err := layout.ParseStream(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		const url = "https://pkgs.example.org"
-		got := Instructions(stream, url) + "\n# .list\n" + AptList(stream, url) + "\n# .sources\n" + AptSources(stream, url) +
-			"\n# .repo\n" + Repo(stream, url) + "\n# .repo with baseurl\n" + RepoBaseURL(stream, url) + "\n# zypper addrepo\n" + ZypperAddrepo(stream, url)
+		r := Repository{Stream: stream, URL: "https://pkgs.example.org", Keyring: keyring}
+		got := r.Instructions() + "\n# .list\n" + r.AptList() + "\n# .sources\n" + r.AptSources() +
+			"\n# .repo\n" + r.Repo() + "\n# .repo with baseurl\n" + r.RepoBaseURL() + "\n# zypper addrepo\n" + r.ZypperAddrepo()
 		file := filepath.Join("testdata", strings.ReplaceAll(stream.Project(), ":", "-")+".txt")
 		if *update {
 			if err := os.MkdirAll("testdata", 0o755); err != nil {
@@ -36,6 +38,9 @@ func TestGolden(t *testing.T) {
 		}
 		if got != string(want) {
 			t.Errorf("%s: got\n%s\nwant\n%s", file, got, want)
+		}
+		if got := KeyringOf([]byte(r.AptSources())); got != keyring {
+			t.Errorf("%s: the page names the keyring package %q", name, got)
 		}
 	}
 }

@@ -7,15 +7,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"sigs.k8s.io/pkgs/repo/layout"
 )
 
-const (
-	stream layout.Stream = "core:/stable:/v1.35"
-	// nowhere is where no server answers: the clients here only read their configuration.
-	nowhere = "http://127.0.0.1:1"
-)
+// nowhere is where no server answers: the clients here only read their configuration.
+const nowhere = "http://127.0.0.1:1"
+
+var core = Repository{Stream: "core:/stable:/v1.35", URL: nowhere}
 
 // run runs a program and returns what it printed. One that is missing fails the test.
 func run(t *testing.T, debianPackage, name string, args ...string) string {
@@ -45,7 +42,7 @@ func write(t *testing.T, file, text string) {
 
 // TestAptReads: both forms make apt ask for the same files.
 func TestAptReads(t *testing.T) {
-	for name, text := range map[string]string{"core.list": AptList(stream, nowhere), "core.sources": AptSources(stream, nowhere)} {
+	for name, text := range map[string]string{"core.list": core.AptList(), "core.sources": core.AptSources()} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "parts", name), text)
 		write(t, filepath.Join(dir, "lists/partial/x"), "")
@@ -58,7 +55,7 @@ func TestAptReads(t *testing.T) {
 }
 
 func TestDnfReads(t *testing.T) {
-	for _, text := range []string{Repo(stream, nowhere), RepoBaseURL(stream, nowhere)} {
+	for _, text := range []string{core.Repo(), core.RepoBaseURL()} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "repos/core.repo"), text)
 		out := run(t, "dnf", "dnf", "--setopt=reposdir="+filepath.Join(dir, "repos"), "--setopt=cachedir="+filepath.Join(dir, "cache"),
@@ -74,8 +71,8 @@ func TestZypperReads(t *testing.T) {
 		return run(t, "zypper", "zypper", append([]string{"--root", root, "--non-interactive"}, args...)...)
 	}
 	for text, want := range map[string]string{
-		Repo(stream, nowhere):        `mirrorlist="` + nowhere + `/core:/stable:/v1.35/rpm/mirrorlist"`,
-		RepoBaseURL(stream, nowhere): "<url>" + nowhere + "/core:/stable:/v1.35/rpm/</url>",
+		core.Repo():        `mirrorlist="` + nowhere + `/core:/stable:/v1.35/rpm/mirrorlist"`,
+		core.RepoBaseURL(): "<url>" + nowhere + "/core:/stable:/v1.35/rpm/</url>",
 	} {
 		root := t.TempDir()
 		write(t, filepath.Join(root, "etc/zypp/repos.d/core.repo"), text)
@@ -89,7 +86,7 @@ func TestZypperReads(t *testing.T) {
 	}
 	// The second line is the one for zypper.
 	root := t.TempDir()
-	_, line, _ := strings.Cut(ZypperAddrepo(stream, nowhere), "\nsudo zypper ")
+	_, line, _ := strings.Cut(core.ZypperAddrepo(), "\nsudo zypper ")
 	zypper(root, strings.Fields(line)...)
 	if out := zypper(root, "--xmlout", "repos"); !strings.Contains(out, `alias="core"`) || !strings.Contains(out, `repo_gpgcheck="1"`) || !strings.Contains(out, `autorefresh="1"`) {
 		t.Errorf("zypper addrepo made\n%s", out)
@@ -99,6 +96,8 @@ func TestZypperReads(t *testing.T) {
 // TestInstructionsAreShell: what users paste is what a shell can read.
 func TestInstructionsAreShell(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "script")
-	write(t, file, Instructions(stream, nowhere)+ZypperAddrepo(stream, nowhere))
+	packaged := core
+	packaged.Keyring = "example-archive-keyring"
+	write(t, file, core.Instructions()+core.ZypperAddrepo()+packaged.Instructions())
 	run(t, "dash", "sh", "-n", file)
 }

@@ -71,6 +71,9 @@ func (c *check) apt(ctx context.Context) error {
 		c.unpacksTo(file, data, indexes)
 		if file == layout.Packages && data != nil {
 			c.packagesFile(c.stream.Deb(file), data)
+			if c.KeyringPackage != "" {
+				c.deb = c.newestDeb(data)
+			}
 		}
 	}
 	if _, ok := indexes[layout.Packages]; !ok {

@@ -81,7 +81,7 @@ func Signatures(ctx context.Context, cfg Config, stream layout.Stream, packages 
 	s := &signatures{check: c, Signed: &Signed{
 		Stream: stream, Source: cfg.Source.String(), Objects: []SignedObject{}, Given: []GivenKeys{}, Refused: []keys.Finding{},
 	}}
-	for _, step := range []func(context.Context) error{s.apt, s.yum} {
+	for _, step := range []func(context.Context) error{s.apt, s.yum, s.packaged} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}

@@ -52,6 +52,9 @@ type Config struct {
 	Keyring *keys.Keyring
 	// Now is the time at which signatures and dates must hold.
 	Now time.Time
+	// KeyringPackage is the name of the package that brings users the keys; empty if there is none. The newest in the stream is
+	// looked into.
+	KeyringPackage string
 	// Packages selects the package files to read, by object name; nil is all of them.
 	Packages func(name string) bool
 	// Parallel is how many packages are read at once; 0 is 8.
@@ -116,6 +119,7 @@ type check struct {
 	report   *Report          // guarded by mu
 	packages map[string]claim // by object name; written before packages are read
 	nevras   map[string]nevra // of rpms, likewise
+	deb      *packaged        // the newest keyring package, likewise; nil if there is none
 }
 
 // claim is what a signed index says of a package file.
@@ -131,7 +135,7 @@ func Stream(ctx context.Context, cfg Config, stream layout.Stream) (*Report, err
 	}
 	c := &check{Config: cfg, stream: stream, packages: map[string]claim{}, nevras: map[string]nevra{}}
 	c.report = &Report{Stream: stream, Source: cfg.Source.String(), SignedBy: []string{}, Findings: []Finding{}}
-	for _, step := range []func(context.Context) error{c.apt, c.yum, c.mirrorlist, c.files} {
+	for _, step := range []func(context.Context) error{c.apt, c.yum, c.mirrorlist, c.packagedKeys, c.files} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
@@ -235,6 +239,11 @@ func (c *check) key(ctx context.Context, name string) error {
 	if data == nil || err != nil {
 		return err
 	}
+	return c.hasSigners(name, data)
+}
+
+// hasSigners checks that a keyring has every key that signed.
+func (c *check) hasSigners(name string, data []byte) error {
 	published, err := keys.ParseKeyring(name, data)
 	if err != nil {
 		c.found(name, "%v", err)
