@@ -39,8 +39,8 @@ const (
 )
 
 // attest writes what is known about a package beside it: SBOM and provenance. It fills in where they lie.
-func (c *Config) attest(ctx context.Context, p *prepared, tree *payload.Tree, sums legacySums, file *Package) error {
-	bill, err := p.sbom(ctx, c.builderVersion(), tree, sums, *file)
+func (c *Config) attest(ctx context.Context, p *prepared, tree *payload.Tree, file *Package) error {
+	bill, err := p.sbom(ctx, c.builderVersion(), tree, *file)
 	if err != nil {
 		return fmt.Errorf("cannot describe %s: %w", filepath.Base(file.Path), err)
 	}

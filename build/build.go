@@ -238,11 +238,12 @@ func each(ctx context.Context, jobs int, requests []Request, work func(ctx conte
 }
 
 // write makes the packages of one request, one after the other so that the second finds the compressed blocks of the first.
+// The deb comes last: it begins with digests of its files, which are known when an rpm of them has been written.
 func (c *Config) write(ctx context.Context, p *prepared) ([]Package, error) {
-	var built []Package
-	sums := legacySums{}
-	for _, format := range p.request.formats() {
-		file, err := c.writeFormat(ctx, p, format, sums)
+	formats := p.request.formats()
+	built := make([]Package, len(formats))
+	for i, format := range slices.Backward(formats) {
+		file, err := c.writeFormat(ctx, p, format)
 		if err != nil {
 			return nil, err
 		}
@@ -250,12 +251,12 @@ func (c *Config) write(ctx context.Context, p *prepared) ([]Package, error) {
 		if c.Progress != nil {
 			c.Progress(file)
 		}
-		built = append(built, file)
+		built[i] = file
 	}
 	return built, nil
 }
 
-func (c *Config) writeFormat(ctx context.Context, p *prepared, format Format, sums legacySums) (Package, error) {
+func (c *Config) writeFormat(ctx context.Context, p *prepared, format Format) (Package, error) {
 	tree, err := p.tree(format)
 	if err != nil {
 		return Package{}, err
@@ -281,7 +282,7 @@ func (c *Config) writeFormat(ctx context.Context, p *prepared, format Format, su
 		return Package{}, err
 	}
 	if file.Size, file.SHA256, err = digest(file.Path); err == nil {
-		err = c.attest(ctx, p, tree, sums, &file)
+		err = c.attest(ctx, p, tree, &file)
 	}
 	if err != nil {
 		// A package without its attestations is not whole.

@@ -17,7 +17,7 @@ const (
 	Rpm Format = "rpm"
 )
 
-// Formats are all formats, in the order in which packages are built.
+// Formats are all formats, in the order in which packages are listed.
 func Formats() []Format { return []Format{Deb, Rpm} }
 
 // UnmarshalText reads deb or rpm.

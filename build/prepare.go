@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"sigs.k8s.io/pkgs/build/payload"
 	"sigs.k8s.io/pkgs/build/release"
 )
 
@@ -25,6 +26,9 @@ type prepared struct {
 	members map[string][]release.Member
 	// binaries are the executables of each package.
 	binaries map[Format][]release.Binary
+	// contents are what the files are in packages, those that have been asked for. What is learned about one when the package
+	// of one format is made is known for the other.
+	contents map[made]payload.Content
 }
 
 // place gives the placeholders of d their values for a request in a format.
@@ -65,7 +69,8 @@ func (d *Definition) inputs(r Request) []string {
 // prepare reads and checks the inputs of a request.
 func prepare(ctx context.Context, c Config, r Request) (*prepared, error) {
 	d := c.Definitions[r.Package]
-	p := &prepared{definition: d, request: r, files: map[string]release.File{}, members: map[string][]release.Member{}, binaries: map[Format][]release.Binary{}}
+	p := &prepared{definition: d, request: r, files: map[string]release.File{}, members: map[string][]release.Member{}, binaries: map[Format][]release.Binary{},
+		contents: map[made]payload.Content{}}
 	source := c.Sources[d.Source]
 	for _, name := range d.inputs(r) {
 		file, err := source.Fetch(ctx, r.Version, name)

@@ -95,7 +95,7 @@ func (s *spdxDocument) relate(element, kind, related string) {
 }
 
 // sbom describes a package file and what it is made of.
-func (p *prepared) sbom(ctx context.Context, builderVersion string, tree *payload.Tree, sums legacySums, file Package) (*spdxDocument, error) {
+func (p *prepared) sbom(ctx context.Context, builderVersion string, tree *payload.Tree, file Package) (*spdxDocument, error) {
 	s := &spdxDocument{
 		Version: "SPDX-2.3", DataLicense: "CC0-1.0", ID: "SPDXRef-DOCUMENT", Name: filepath.Base(file.Path),
 		Creation: spdxCreation{p.date.UTC().Format(time.RFC3339), []string{"Tool: pkgs-" + builderVersion}},
@@ -108,7 +108,7 @@ func (p *prepared) sbom(ctx context.Context, builderVersion string, tree *payloa
 		ExternalRefs: purlRef(packageURL(string(file.Format), vendor, file.Name, file.Version, "arch="+escape(file.Architecture, ""))),
 	}
 	s.relate(s.ID, "DESCRIBES", self.ID)
-	ids, err := s.addFiles(ctx, tree, sums, d.licensed(file.Format, p.request))
+	ids, err := s.addFiles(ctx, tree, d.licensed(file.Format, p.request))
 	if err != nil {
 		return nil, err
 	}
@@ -135,13 +135,14 @@ func (p *prepared) sbom(ctx context.Context, builderVersion string, tree *payloa
 }
 
 // addFiles adds the files of a package and gives their identifiers by path. licensed are the licenses of some, by path.
-func (s *spdxDocument) addFiles(ctx context.Context, tree *payload.Tree, sums legacySums, licensed map[string]License) (map[string]string, error) {
-	ids := map[string]string{}
+func (s *spdxDocument) addFiles(ctx context.Context, tree *payload.Tree, licensed map[string]License) (map[string]string, error) {
+	ids, buf := map[string]string{}, make([]byte, payload.Large)
 	for _, e := range tree.Entries() {
 		if e.Kind != payload.File {
 			continue
 		}
-		sum, err := sums.of(ctx, e.Content)
+		// SPDX 2.3 demands a SHA-1 of every file, in 8.4 and for the verification code.
+		digests, err := e.Content.Legacy(ctx, buf)
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +150,7 @@ func (s *spdxDocument) addFiles(ctx context.Context, tree *payload.Tree, sums le
 		ids[e.Path] = id
 		f := spdxFile{
 			Name: "." + e.Path, ID: id,
-			Checksums:        append([]spdxChecksum{{"SHA1", sum}}, spdxSHA256(e.Content.SHA256)...),
+			Checksums:        append([]spdxChecksum{{"SHA1", hex.EncodeToString(digests.SHA1[:])}}, spdxSHA256(e.Content.SHA256)...),
 			LicenseConcluded: noAssertion, LicenseInFile: []string{noAssertion}, Copyright: noAssertion,
 		}
 		if l, ok := licensed[e.Path]; ok {
@@ -203,24 +204,4 @@ func organization(maintainer string) string {
 		return "Organization: " + maintainer
 	}
 	return fmt.Sprintf("Organization: %s (%s)", name, strings.TrimSuffix(address, ">"))
-}
-
-// legacySums are SHA-1 digests in hex, by SHA-256. SPDX 2.3 demands one of every file, in 8.4 and for the verification code.
-// Nothing here relies on them. They are kept because a deb and an rpm have most files in common.
-type legacySums map[[sha256.Size]byte]string
-
-func (s legacySums) of(ctx context.Context, c payload.Content) (string, error) {
-	if sum, ok := s[c.SHA256]; ok {
-		return sum, nil
-	}
-	h := sha1.New()
-	err := c.Each(ctx, make([]byte, 64<<10), func(b []byte) error {
-		_, err := h.Write(b)
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	s[c.SHA256] = hex.EncodeToString(h.Sum(nil))
-	return s[c.SHA256], nil
 }

@@ -208,7 +208,7 @@ func TestModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := p.sbom(t.Context(), "v1", tree, legacySums{}, Package{Name: "kubectl", Version: "1.34.1-1.1", Format: Rpm, Architecture: "s390x", Path: "kubectl.rpm"})
+	s, err := p.sbom(t.Context(), "v1", tree, Package{Name: "kubectl", Version: "1.34.1-1.1", Format: Rpm, Architecture: "s390x", Path: "kubectl.rpm"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func (p *prepared) entries(f File, format Format) ([]payload.Entry, error) {
 		var all []payload.Entry
 		for _, in := range inputs {
 			e.Path = in.path
-			if e.Content, err = f.content(in); err != nil {
+			if e.Content, err = p.content(f, in); err != nil {
 				return nil, err
 			}
 			all = append(all, e)
@@ -61,7 +61,26 @@ func (p *prepared) entries(f File, format Format) ([]payload.Entry, error) {
 	return []payload.Entry{e}, nil
 }
 
-// content is what f makes of a file of the release.
+// content is what f makes of a file of the release, made once for both formats.
+func (p *prepared) content(f File, in input) (payload.Content, error) {
+	key := made{in.file.Path, f.Gzip}
+	content, ok := p.contents[key]
+	if ok {
+		return content, nil
+	}
+	content, err := f.content(in)
+	if err == nil {
+		p.contents[key] = content
+	}
+	return content, err
+}
+
+// made is what contents are made of, and how.
+type made struct {
+	path string
+	gzip bool
+}
+
 func (f File) content(in input) (payload.Content, error) {
 	content := payload.FromFile(in.file.Path, in.file.Size, in.file.SHA256)
 	if !f.Gzip {

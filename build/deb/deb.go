@@ -112,11 +112,11 @@ func write(ctx context.Context, w io.WriteSeeker, m Meta, tree *payload.Tree, c 
 			return err
 		}},
 		{"control.tar.xz", func(w io.Writer) error {
-			_, err := c.Compress(ctx, w, slices.Values(controlTar))
+			_, err := c.Compress(ctx, w, slices.Values(controlTar), nil)
 			return err
 		}},
 		{"data.tar.xz", func(w io.Writer) error {
-			_, err := c.Compress(ctx, w, slices.Values(dataTar))
+			_, err := c.Compress(ctx, w, slices.Values(dataTar), nil)
 			return err
 		}},
 	}
@@ -141,11 +141,12 @@ func controlFiles(ctx context.Context, m Meta, files []payload.Entry) ([]payload
 			}
 			fmt.Fprintf(&conffiles, "%s\n", e.Path)
 		default:
-			sum, err := md5sum(ctx, e.Content, buf)
+			// MD5 is what dpkg --verify compares.
+			digests, err := e.Content.Legacy(ctx, buf)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", e.Path, err)
 			}
-			fmt.Fprintf(&sums, "%x  %s\n", sum, e.Path[1:])
+			fmt.Fprintf(&sums, "%x  %s\n", digests.MD5, e.Path[1:])
 		}
 	}
 	add := func(name string, mode uint32, data []byte) payload.Entry {

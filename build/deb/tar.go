@@ -4,8 +4,6 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
-	"context"
-	"crypto/md5"
 	"path"
 	"slices"
 	"time"
@@ -79,14 +77,4 @@ func tarHeader(e payload.Entry, at time.Time) ([]byte, error) {
 	var b bytes.Buffer
 	err := tar.NewWriter(&b).WriteHeader(h)
 	return b.Bytes(), err
-}
-
-// md5sum is what dpkg --verify compares; it protects against accidents only.
-func md5sum(ctx context.Context, c payload.Content, buf []byte) ([]byte, error) {
-	h := md5.New()
-	err := c.Each(ctx, buf, func(p []byte) error {
-		h.Write(p)
-		return nil
-	})
-	return h.Sum(nil), err
 }

@@ -60,7 +60,7 @@ func BenchmarkCompress(b *testing.B) {
 			var r Result
 			start := cpu()
 			for b.Loop() {
-				if r, err = c.Compress(b.Context(), io.Discard, slices.Values([]Segment{{Content: content}})); err != nil {
+				if r, err = c.Compress(b.Context(), io.Discard, slices.Values([]Segment{{Content: content}}), nil); err != nil {
 					b.Fatal(err)
 				}
 			}

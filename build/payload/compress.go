@@ -75,14 +75,14 @@ type Result struct {
 	// Size and SHA256 are those of the .xz stream.
 	Size   int64
 	SHA256 [sha256.Size]byte
-	// PlainSize and PlainSHA256 are those of the bytes inside.
-	PlainSize   int64
-	PlainSHA256 [sha256.Size]byte
+	// PlainSize is that of the bytes inside.
+	PlainSize int64
 }
 
-// Compress writes the segments to w as one .xz stream. A file whose bytes are not those that its Content promises is an
-// error. When it fails, or when ctx ends, what was written to w is of no use.
-func (c *Compressor) Compress(ctx context.Context, w io.Writer, segments iter.Seq[Segment]) (Result, error) {
+// Compress writes the segments to w as one .xz stream. plain, unless it is nil, is given the bytes before compression. A
+// file whose bytes are not those that its Content promises is an error. When it fails, or when ctx ends, what was written
+// to w is of no use.
+func (c *Compressor) Compress(ctx context.Context, w io.Writer, segments iter.Seq[Segment], plain hash.Hash) (Result, error) {
 	if err := c.check(); err != nil {
 		return Result{}, err
 	}
@@ -99,7 +99,7 @@ func (c *Compressor) Compress(ctx context.Context, w io.Writer, segments iter.Se
 		size:  c.blockSize(),
 		work:  make(chan *block, workers),
 		order: make(chan *block, workers),
-		plain: sha256.New(),
+		plain: plain,
 	}
 	group.Go(func() error {
 		defer close(cut.work)
@@ -126,7 +126,7 @@ func (c *Compressor) Compress(ctx context.Context, w io.Writer, segments iter.Se
 		}
 		return Result{}, err
 	}
-	return Result{out.size, [sha256.Size]byte(out.Sum(nil)), cut.total, [sha256.Size]byte(cut.plain.Sum(nil))}, nil
+	return Result{out.size, [sha256.Size]byte(out.Sum(nil)), cut.total}, nil
 }
 
 func (c *Compressor) check() error {
@@ -250,6 +250,7 @@ type cutter struct {
 	now         *block
 	// taken counts the blocks.
 	taken int
+	// plain gets everything, unless it is nil; total is how much that was.
 	plain hash.Hash
 	total int64
 }
@@ -281,7 +282,9 @@ func (c *cutter) segment(s Segment, buf []byte) error {
 }
 
 func (c *cutter) add(p []byte) error {
-	c.plain.Write(p)
+	if c.plain != nil {
+		c.plain.Write(p)
+	}
 	c.total += int64(len(p))
 	for len(p) > 0 {
 		if err := c.begin(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -75,8 +76,13 @@ func onDisk(t testing.TB, data []byte) Content {
 
 func compress(t testing.TB, c *Compressor, segments ...Segment) ([]byte, Result) {
 	t.Helper()
+	return compressAndHash(t, c, nil, segments...)
+}
+
+func compressAndHash(t testing.TB, c *Compressor, plain hash.Hash, segments ...Segment) ([]byte, Result) {
+	t.Helper()
 	var out bytes.Buffer
-	r, err := c.Compress(t.Context(), &out, slices.Values(segments))
+	r, err := c.Compress(t.Context(), &out, slices.Values(segments), plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,9 +132,10 @@ func TestRealToolsReadTheStream(t *testing.T) {
 	plain := slices.Concat([]byte("a header"), big, []byte("padding"+"small file"), noise, make([]byte, 2<<20))
 	for _, e := range encoders(t) {
 		t.Run(e.Name(), func(t *testing.T) {
-			out, r := compress(t, &Compressor{Encoder: e, BlockSize: 1 << 20}, segments...)
-			if r.PlainSize != int64(len(plain)) || r.PlainSHA256 != sha256.Sum256(plain) {
-				t.Errorf("plain size %d, digest %x: expected %d, %x", r.PlainSize, r.PlainSHA256, len(plain), sha256.Sum256(plain))
+			digest := sha256.New()
+			out, r := compressAndHash(t, &Compressor{Encoder: e, BlockSize: 1 << 20}, digest, segments...)
+			if r.PlainSize != int64(len(plain)) || [sha256.Size]byte(digest.Sum(nil)) != sha256.Sum256(plain) {
+				t.Errorf("plain size %d, digest %x: expected %d, %x", r.PlainSize, digest.Sum(nil), len(plain), sha256.Sum256(plain))
 			}
 			tool(t, out, "--test")
 			if got := tool(t, out, "-dc"); !bytes.Equal(got, plain) {
@@ -254,7 +261,7 @@ func TestTwoBuildsAtOnceCompressOnce(t *testing.T) {
 	done := make(chan error)
 	for range 4 {
 		go func() {
-			_, err := c.Compress(context.Background(), io.Discard, slices.Values([]Segment{file}))
+			_, err := c.Compress(context.Background(), io.Discard, slices.Values([]Segment{file}), nil)
 			done <- err
 		}()
 	}
@@ -278,7 +285,7 @@ func TestManyStreamsAtOnce(t *testing.T) {
 	for range 20 {
 		group.Go(func() error {
 			var out bytes.Buffer
-			_, err := c.Compress(t.Context(), &out, slices.Values(segments))
+			_, err := c.Compress(t.Context(), &out, slices.Values(segments), nil)
 			if err == nil && !bytes.Equal(out.Bytes(), want) {
 				err = errors.New("streams at once have other bytes than one")
 			}
@@ -305,7 +312,7 @@ func TestContentMustBeWhatWasPromised(t *testing.T) {
 			} else if err := os.WriteFile(c.path, change(slices.Clone(data)), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := (&Compressor{Encoder: storing{}}).Compress(t.Context(), io.Discard, slices.Values([]Segment{{Content: c}}))
+			_, err := (&Compressor{Encoder: storing{}}).Compress(t.Context(), io.Discard, slices.Values([]Segment{{Content: c}}), nil)
 			if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), c.path) {
 				t.Errorf("%d bytes: %v, expected an error with %q", size, err, name)
 			}
@@ -320,23 +327,23 @@ func TestFailure(t *testing.T) {
 		"encoder": {Encoder: brokenEncoder{storing{}, broken}, BlockSize: 64 << 10},
 		"cached":  {Encoder: brokenEncoder{storing{}, broken}, BlockSize: 64 << 10, Cache: t.TempDir()},
 	} {
-		if _, err := c.Compress(t.Context(), io.Discard, segments); !errors.Is(err, broken) {
+		if _, err := c.Compress(t.Context(), io.Discard, segments, nil); !errors.Is(err, broken) {
 			t.Errorf("%s: %v, expected %v", name, err, broken)
 		}
 	}
 	c := &Compressor{Encoder: storing{}, BlockSize: 64 << 10}
 	// More often than there are blocks: one that failed gives them back.
 	for range 10 + runtime.GOMAXPROCS(0) {
-		if _, err := c.Compress(t.Context(), brokenWriter{broken}, segments); !errors.Is(err, broken) {
+		if _, err := c.Compress(t.Context(), brokenWriter{broken}, segments, nil); !errors.Is(err, broken) {
 			t.Errorf("writer: %v, expected %v", err, broken)
 		}
 	}
-	if _, err := c.Compress(t.Context(), io.Discard, segments); err != nil {
+	if _, err := c.Compress(t.Context(), io.Discard, segments, nil); err != nil {
 		t.Errorf("after failures: %v", err)
 	}
 	ctx, stop := context.WithCancelCause(t.Context())
 	c.Report = func(Block) { stop(broken) }
-	if _, err := c.Compress(ctx, io.Discard, segments); !errors.Is(err, broken) {
+	if _, err := c.Compress(ctx, io.Discard, segments, nil); !errors.Is(err, broken) {
 		t.Errorf("end of context: %v, expected %v", err, broken)
 	}
 	for name, c := range map[string]*Compressor{
@@ -344,7 +351,7 @@ func TestFailure(t *testing.T) {
 		"expected 65536 to 8388608": {Encoder: storing{}, BlockSize: 9 << 20},
 		"block size":                {Encoder: storing{}, BlockSize: 1},
 	} {
-		if _, err := c.Compress(t.Context(), io.Discard, segments); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := c.Compress(t.Context(), io.Discard, segments, nil); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v, expected an error with %q", err, name)
 		}
 	}
@@ -353,7 +360,7 @@ func TestFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	c = &Compressor{Encoder: storing{}, Cache: file}
-	if _, err := c.Compress(t.Context(), io.Discard, segments); err == nil || !strings.Contains(err.Error(), "block cache") {
+	if _, err := c.Compress(t.Context(), io.Discard, segments, nil); err == nil || !strings.Contains(err.Error(), "block cache") {
 		t.Errorf("%v, expected an error about the block cache", err)
 	}
 }
@@ -373,12 +380,13 @@ func FuzzCompress(f *testing.F) {
 		seed = append(slices.Clone(seed), 'x')
 		large := bytes.Repeat(seed, 1+(Large+int(blocks)*64)/len(seed))
 		plain := slices.Concat(small, large, small)
-		out, r := compress(t, &Compressor{Encoder: storing{}, Workers: 1 + int(blocks)%4, BlockSize: 64<<10 + int(blocks)},
+		digest := sha256.New()
+		out, _ := compressAndHash(t, &Compressor{Encoder: storing{}, Workers: 1 + int(blocks)%4, BlockSize: 64<<10 + int(blocks)}, digest,
 			Segment{Content: Bytes(small)}, Segment{Content: Bytes(large)}, Segment{Bytes: append([]byte{}, small...)})
 		if got := decode(t, out); !bytes.Equal(got, plain) {
 			t.Fatalf("%d bytes came back, %d went in", len(got), len(plain))
 		}
-		if r.PlainSHA256 != sha256.Sum256(plain) {
+		if [sha256.Size]byte(digest.Sum(nil)) != sha256.Sum256(plain) {
 			t.Error("digest of the plain bytes is wrong")
 		}
 	})
@@ -389,7 +397,7 @@ func TestEncoderIsChecked(t *testing.T) {
 	data := bytes.Repeat([]byte("a block that is large enough for the cache "), 10_000)
 	for _, segment := range []Segment{{Bytes: []byte("small")}, {Content: Bytes(data)}} {
 		c := &Compressor{Encoder: lyingEncoder{}, Cache: t.TempDir()}
-		_, err := c.Compress(t.Context(), io.Discard, slices.Values([]Segment{segment}))
+		_, err := c.Compress(t.Context(), io.Discard, slices.Values([]Segment{segment}), nil)
 		if err == nil || !strings.Contains(err.Error(), "unpacks to something else") {
 			t.Errorf("error %v", err)
 		}

@@ -3,11 +3,14 @@ package payload
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"fmt"
 	"hash"
 	"io"
 	"os"
+	"sync"
 )
 
 // Content is the bytes of a file, in memory or on disk, of known size and digest.
@@ -16,6 +19,21 @@ type Content struct {
 	SHA256 [sha256.Size]byte
 	data   []byte
 	path   string
+	// learned has the legacy digests of a file, for all copies of the content.
+	learned *learned
+}
+
+// Legacy are the digests that formats ask for which are older than SHA-256. They find accidents, and nothing relies on them.
+type Legacy struct {
+	MD5  [md5.Size]byte
+	SHA1 [sha1.Size]byte
+}
+
+// learned is what the first complete reading of a file finds out by the way.
+type learned struct {
+	mu      sync.Mutex
+	known   bool   // guarded by mu
+	digests Legacy // guarded by mu
 }
 
 // Bytes is content held in memory.
@@ -25,7 +43,32 @@ func Bytes(data []byte) Content {
 
 // FromFile is content held in a file that has been read and hashed before.
 func FromFile(path string, size int64, digest [sha256.Size]byte) Content {
-	return Content{Size: size, SHA256: digest, path: path}
+	return Content{Size: size, SHA256: digest, path: path, learned: new(learned)}
+}
+
+// Legacy gives the legacy digests of the content. It reads the content with buf, as Each does, unless Each has done so before.
+func (c Content) Legacy(ctx context.Context, buf []byte) (Legacy, error) {
+	if c.learned == nil {
+		return Legacy{md5.Sum(c.data), sha1.Sum(c.data)}, nil
+	}
+	if digests, known := c.learned.get(); known {
+		return digests, nil
+	}
+	err := c.Each(ctx, buf, func([]byte) error { return nil })
+	digests, _ := c.learned.get()
+	return digests, err
+}
+
+func (l *learned) get() (Legacy, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.digests, l.known
+}
+
+func (l *learned) set(digests Legacy) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.digests, l.known = digests, true
 }
 
 // Open starts a reading of the content. It does not check size and digest; [Content.Each] does.
@@ -45,7 +88,7 @@ func (c Content) Each(ctx context.Context, buf []byte, f func([]byte) error) err
 		return err
 	}
 	defer r.Close()
-	check := checker{Content: c, Hash: sha256.New()}
+	check := c.checker()
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -82,6 +125,18 @@ type checker struct {
 	Content
 	hash.Hash
 	size int64
+	// md5 and sha1 are nil when nobody needs to learn them.
+	md5, sha1 hash.Hash
+}
+
+func (c Content) checker() *checker {
+	k := &checker{Content: c, Hash: sha256.New()}
+	if c.learned != nil {
+		if _, known := c.learned.get(); !known {
+			k.md5, k.sha1 = md5.New(), sha1.New()
+		}
+	}
+	return k
 }
 
 func (k *checker) add(p []byte) error {
@@ -91,6 +146,10 @@ func (k *checker) add(p []byte) error {
 			k.name(), k.Content.Size)
 	}
 	k.Write(p)
+	if k.md5 != nil {
+		k.md5.Write(p)
+		k.sha1.Write(p)
+	}
 	return nil
 }
 
@@ -100,6 +159,9 @@ func (k *checker) end() error {
 	}
 	if got := k.Sum(nil); !bytes.Equal(got, k.SHA256[:]) {
 		return fmt.Errorf("%s: has SHA-256 %x, expected %x: fetch or build it again", k.name(), got, k.SHA256)
+	}
+	if k.md5 != nil {
+		k.learned.set(Legacy{[md5.Size]byte(k.md5.Sum(nil)), [sha1.Size]byte(k.sha1.Sum(nil))})
 	}
 	return nil
 }

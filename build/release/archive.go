@@ -101,7 +101,7 @@ func (c cache) extract(ctx context.Context, archive File, wanted func(name strin
 			continue
 		}
 		url := archive.URL + ":" + name
-		s, err := c.stage(ctx, url, t)
+		s, err := c.stage(ctx, url, t, "sha256")
 		if err != nil {
 			return nil, fmt.Errorf("member %q: %w", name, damage(err))
 		}

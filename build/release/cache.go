@@ -18,17 +18,10 @@ import (
 // still not trusted until it has been hashed again.
 type cache struct{ dir string }
 
-// sums are the digests of a file, of all algorithms that a release may use.
+// sums are the digests of a file: the SHA-256, and in lower-case hex the one by the algorithm that was asked for.
 type sums struct {
 	sha256 [sha256.Size]byte
-	sha512 [sha512.Size]byte
-}
-
-func (s sums) hex(algorithm string) string {
-	if algorithm == "sha512" {
-		return hex.EncodeToString(s.sha512[:])
-	}
-	return hex.EncodeToString(s.sha256[:])
+	asked  string
 }
 
 func (c cache) path(digest string) string { return filepath.Join(c.dir, "sha256", digest) }
@@ -59,9 +52,10 @@ func (c cache) find(ctx context.Context, digest string) (File, bool, error) {
 	return file, true, nil
 }
 
-// add copies r into the cache. check may refuse the file by its digests before it becomes visible. url names r in errors.
-func (c cache) add(ctx context.Context, url string, r io.Reader, check func(sums) error) (File, error) {
-	s, err := c.stage(ctx, url, r)
+// add copies r into the cache. check may refuse the file by its digests, of which one is by the algorithm sha256 or sha512,
+// before it becomes visible. url names r in errors.
+func (c cache) add(ctx context.Context, url string, r io.Reader, algorithm string, check func(sums) error) (File, error) {
+	s, err := c.stage(ctx, url, r, algorithm)
 	if err != nil {
 		return File{}, err
 	}
@@ -80,8 +74,9 @@ type staged struct {
 	sums  sums
 }
 
-// stage copies r to a temporary file in the cache. url names r in errors.
-func (c cache) stage(ctx context.Context, url string, r io.Reader) (_ *staged, err error) {
+// stage copies r to a temporary file in the cache, and takes its digest by an algorithm besides the SHA-256. url names r in
+// errors.
+func (c cache) stage(ctx context.Context, url string, r io.Reader, algorithm string) (_ *staged, err error) {
 	dir := filepath.Join(c.dir, "sha256")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, permanent{fmt.Errorf("cannot make the cache: %w", err)}
@@ -97,8 +92,13 @@ func (c cache) stage(ctx context.Context, url string, r io.Reader) (_ *staged, e
 			s.drop()
 		}
 	}()
-	h256, h512 := sha256.New(), sha512.New()
-	s.size, err = io.Copy(writer{temp, []hash.Hash{h256, h512}}, io.LimitReader(withContext(ctx, r), maxFile+1))
+	h256 := sha256.New()
+	asked, hashes := h256, []hash.Hash{h256}
+	if algorithm == "sha512" {
+		asked = sha512.New()
+		hashes = append(hashes, asked)
+	}
+	s.size, err = io.Copy(writer{temp, hashes}, io.LimitReader(withContext(ctx, r), maxFile+1))
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -107,7 +107,7 @@ func (c cache) stage(ctx context.Context, url string, r io.Reader) (_ *staged, e
 	case s.size > maxFile:
 		return nil, permanent{fmt.Errorf("%s is too large: expected at most %d bytes", url, int64(maxFile))}
 	}
-	s.sums = sums{[sha256.Size]byte(h256.Sum(nil)), [sha512.Size]byte(h512.Sum(nil))}
+	s.sums = sums{[sha256.Size]byte(h256.Sum(nil)), hex.EncodeToString(asked.Sum(nil))}
 	if err := errors.Join(temp.Chmod(0o644), temp.Close()); err != nil {
 		return nil, permanent{fmt.Errorf("cannot write to the cache: %w", err)}
 	}
@@ -116,7 +116,7 @@ func (c cache) stage(ctx context.Context, url string, r io.Reader) (_ *staged, e
 
 // commit gives the file its name.
 func (s *staged) commit() (File, error) {
-	path := s.cache.path(s.sums.hex("sha256"))
+	path := s.cache.path(hex.EncodeToString(s.sums.sha256[:]))
 	if err := os.Rename(s.temp, path); err != nil {
 		return File{}, permanent{fmt.Errorf("cannot write to the cache: %w", err)}
 	}

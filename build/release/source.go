@@ -279,8 +279,8 @@ func (s *Source) Fetch(ctx context.Context, v Version, path string) (File, error
 	err = s.place.read(ctx, folder+name, func(r io.Reader, f found) error {
 		var signature *Signature
 		check := func(sum sums) (err error) {
-			if got := sum.hex(e.Algorithm); got != e.Checksum {
-				return permanent{&ChecksumError{URL: e.URL, ChecksumURL: e.ChecksumURL, Algorithm: e.Algorithm, Want: e.Checksum, Got: got}}
+			if sum.asked != e.Checksum {
+				return permanent{&ChecksumError{URL: e.URL, ChecksumURL: e.ChecksumURL, Algorithm: e.Algorithm, Want: e.Checksum, Got: sum.asked}}
 			}
 			if signature, err = s.verifySignature(e, sum.sha256); err != nil {
 				return permanent{err}
@@ -289,7 +289,7 @@ func (s *Source) Fetch(ctx context.Context, v Version, path string) (File, error
 		}
 		var err error
 		progress := &progressReader{r: r, total: f.size, report: report}
-		file, err = s.cache.add(ctx, e.URL, progress, check)
+		file, err = s.cache.add(ctx, e.URL, progress, e.Algorithm, check)
 		file.URL, file.Modified, file.Signature = e.URL, f.modified, signature
 		return err
 	})

@@ -2,6 +2,7 @@ package rpm
 
 import (
 	"fmt"
+	"hash"
 	"slices"
 	"strings"
 
@@ -77,14 +78,15 @@ func (m Meta) describeChanges(h *header) {
 	h.strings(tagChangelogText, texts)
 }
 
-// payload sets the entries on the payload. Their length does not depend on it.
-func (h *header) payload(r payload.Result) {
+// payload sets the entries on the payload, of which plain is the digest before compression. Their length does not depend on
+// it.
+func (h *header) payload(r payload.Result, plain hash.Hash) {
 	h.string(tagPayloadFormat, "cpio")
 	h.string(tagPayloadCompressor, "xz")
 	h.string(tagPayloadFlags, "2")
 	h.strings(tagPayloadDigest, []string{fmt.Sprintf("%x", r.SHA256)})
 	h.int32(tagPayloadDigestAlgo, digestSHA256)
-	h.strings(tagPayloadDigestAlt, []string{fmt.Sprintf("%x", r.PlainSHA256)})
+	h.strings(tagPayloadDigestAlt, []string{fmt.Sprintf("%x", plain.Sum(nil))})
 }
 
 // scriptlet is a script together with what its time of running decides.

@@ -142,7 +142,8 @@ func write(ctx context.Context, w io.WriteSeeker, m Meta, tree *payload.Tree, c 
 	if err := m.describe(h, tree); err != nil {
 		return err
 	}
-	h.payload(payload.Result{})
+	plain := sha256.New()
+	h.payload(payload.Result{}, plain)
 	size := len(h.bytes(tagHeaderImmutable))
 
 	start, err := w.Seek(0, io.SeekCurrent)
@@ -152,7 +153,7 @@ func write(ctx context.Context, w io.WriteSeeker, m Meta, tree *payload.Tree, c 
 	if _, err := w.Write(make([]byte, leadSize+headerSpace+size)); err != nil {
 		return err
 	}
-	result, err := c.Compress(ctx, w, slices.Values(archive(tree.Entries(), m.Time)))
+	result, err := c.Compress(ctx, w, slices.Values(archive(tree.Entries(), m.Time)), plain)
 	if err != nil {
 		return err
 	}
@@ -161,7 +162,7 @@ func write(ctx context.Context, w io.WriteSeeker, m Meta, tree *payload.Tree, c 
 		return err
 	}
 
-	h.payload(result)
+	h.payload(result, plain)
 	main := h.bytes(tagHeaderImmutable)
 	if len(main) != size {
 		return errors.New("the header's size changed with the digest of the payload: this is a bug")

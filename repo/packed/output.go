@@ -192,7 +192,7 @@ func (o *output) startXZ(ctx context.Context, processors int) {
 					return
 				}
 			}
-		})
+		}, nil)
 	}()
 	o.put = func(p []byte) error {
 		select {

@@ -31,12 +31,15 @@ var made = time.Date(2026, 2, 10, 12, 0, 0, 0, time.UTC)
 // Kubernetes for it.
 var compiled = map[string]string{"amd64": "amd64", "arm64": "arm64", "ppc64le": "arm64", "s390x": "amd64"}
 
+// recipe counts the changes of what makeInputs makes.
+const recipe = "2"
+
 // makeInputs makes, below dir, releases to cut from of what testdata/release made: its programs and its CNI plugins as they
 // are; what it has stand-ins for equally large, which are crictl and the programs for two architectures; and a second
-// version in which every block of the changed programs is another, which is what a patch release does to them. It is left
-// alone when it is there.
+// version in which the changed programs are others, which is what a patch release does to them. As with real ones, no two
+// programs have blocks in common that are worth mentioning. It is left alone when it is there.
 func makeInputs(dir, release string) error {
-	done := filepath.Join(dir, "complete")
+	done := filepath.Join(dir, "complete-"+recipe)
 	if _, err := os.Stat(done); err == nil {
 		return nil
 	}
@@ -64,20 +67,19 @@ func makeInputs(dir, release string) error {
 				if err := disguise(data, arch); err != nil {
 					return err
 				}
+				vary(data, 0x11)
 			}
 			if err := write(out("kubernetes", first, "bin/linux", arch, program), data); err != nil {
 				return err
 			}
 			if program == "kubectl" {
 				name := fmt.Sprintf("crictl-%s-linux-%s.tar.gz", crictl, arch)
+				vary(data, 0x22)
 				if err := pack(out("cri-tools", crictl, name), "crictl", data); err != nil {
 					return err
 				}
 			}
-			// The beginning and the end say what the program is.
-			for i := 1 << 20; i < len(data)-1<<20; i += 64 << 10 {
-				data[i] ^= 0x55
-			}
+			vary(data, 0x44)
 			if err := write(out("kubernetes", second, "bin/linux", arch, program), data); err != nil {
 				return err
 			}
@@ -106,6 +108,14 @@ func disguise(program []byte, arch string) error {
 	}
 	_, err := binary.Encode(program, order, header)
 	return err
+}
+
+// vary changes a byte in each 64 KiB of a program, by which its blocks become others and no harder to compress. The first
+// and the last megabyte stay, which say what the program is.
+func vary(program []byte, by byte) {
+	for i := 1 << 20; i < len(program)-1<<20; i += 64 << 10 {
+		program[i] ^= by
+	}
 }
 
 // write makes a file with its checksum beside it.
