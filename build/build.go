@@ -44,7 +44,8 @@ type Config struct {
 	// SourceDate is the date that packages carry. Zero stands for that of the newest file of the release that is in the
 	// package.
 	SourceDate time.Time
-	// Jobs is how many requests are worked on at once; 0 stands for GOMAXPROCS.
+	// Jobs is how many requests are worked on at once; 0 stands for twice GOMAXPROCS. They share the Compressor, so more of
+	// them need hardly more memory, and some can compress while others read.
 	Jobs int
 	// Log gets a line for each package. Nil stands for silence.
 	Log *slog.Logger
@@ -194,7 +195,7 @@ func Build(ctx context.Context, c Config, requests []Request) ([]Package, error)
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Jobs <= 0 {
-		c.Jobs = runtime.GOMAXPROCS(0)
+		c.Jobs = 2 * runtime.GOMAXPROCS(0)
 	}
 	if err := Preflight(ctx, c, requests); err != nil {
 		return nil, err
