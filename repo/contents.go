@@ -287,7 +287,7 @@ func (e *ChangedError) Error() string {
 // for, so nothing is believed that no trusted key has signed: the signatures on Release and repomd.xml are verified, and
 // the indexes must have the digests that these name. Pointers that it reads on the way are noted in seen.
 //
-// Unless whole is set, the rpms are those of primary alone: enough for the gates, not for another index.
+// Unless whole is set, the rpms are those of primary alone: enough for the gates and for advisories, not for another index.
 func live(ctx context.Context, b bucket.Bucket, state *State, trusted *keys.Keyring, at time.Time, whole bool, seen *sightings) (Contents, error) {
 	var c Contents
 	if !state.Exists() {
@@ -296,7 +296,7 @@ func live(ctx context.Context, b bucket.Bucket, state *State, trusted *keys.Keyr
 	l := &liveIndex{b, state.Head.Stream, &state.Manifest, trusted, at, whole, seen}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) { c.Debs, err = l.debs(ctx); return err })
-	group.Go(func() (err error) { c.Rpms, err = l.rpms(ctx); return err })
+	group.Go(func() (err error) { c.Rpms, c.Advisories, err = l.rpms(ctx); return err })
 	return c, group.Wait()
 }
 
@@ -364,24 +364,25 @@ func (l *liveIndex) packagesGz(ctx context.Context, sha256 string) ([]byte, erro
 	return hashed(ctx, l.bucket, l.stream.Deb(layout.ByHash(sha256)), sha256)
 }
 
-func (l *liveIndex) rpms(ctx context.Context) ([]*yum.Package, error) {
+// rpms reads the yum index: its packages, and its advisories.
+func (l *liveIndex) rpms(ctx context.Context) ([]*yum.Package, []yum.Advisory, error) {
 	p, ok := l.manifest.pointer(l.stream.Rpm(layout.Repomd))
 	if !ok {
-		return nil, nil
+		return nil, nil, nil
 	}
 	asc, _ := l.manifest.pointer(l.stream.Rpm(layout.RepomdAsc))
 	if _, err := sign.VerifyDetached([]byte(p.Data), []byte(asc.Data), l.trusted, whenSigned(asc.Data, l.at)); err != nil {
-		return nil, l.distrust(p.Name, err)
+		return nil, nil, l.distrust(p.Name, err)
 	}
 	repomd, err := yum.ParseRepomd([]byte(p.Data))
 	if err != nil {
-		return nil, l.distrust(p.Name, err)
+		return nil, nil, l.distrust(p.Name, err)
 	}
 	var mu sync.Mutex
 	index := map[string][]byte{}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, d := range repomd.Indexes {
-		if !l.whole && d.Kind != "primary" {
+		if !l.whole && (d.Kind == "filelists" || d.Kind == "other") {
 			continue
 		}
 		group.Go(func() error {
@@ -400,7 +401,7 @@ func (l *liveIndex) rpms(ctx context.Context) ([]*yum.Package, error) {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var rpms []*yum.Package
 	if l.whole {
@@ -409,9 +410,15 @@ func (l *liveIndex) rpms(ctx context.Context) ([]*yum.Package, error) {
 		rpms, err = yum.ParsePrimary("", index["primary"])
 	}
 	if err != nil {
-		return nil, l.distrust(p.Name, err)
+		return nil, nil, l.distrust(p.Name, err)
 	}
-	return rpms, nil
+	var advisories []yum.Advisory
+	if text, ok := index["updateinfo"]; ok {
+		if advisories, err = yum.ParseUpdateinfo(text); err != nil {
+			return nil, nil, l.distrust(p.Name, err)
+		}
+	}
+	return rpms, advisories, nil
 }
 
 // hashed reads an object that must have the digest which a signed index names.

@@ -27,6 +27,10 @@ type Plan struct {
 	Added   []string `json:"added"`
 	Removed []string `json:"removed"`
 	Kept    int      `json:"kept"`
+	// Advisories are those about rpms that the publication changes, and Unmet says which of the packages that advisories
+	// name the stream does not have.
+	Advisories []AdvisoryChange `json:"advisories,omitempty"`
+	Unmet      []UnmetAdvisory  `json:"unmet,omitempty"`
 	// Restored are immutable objects of the live publication, relative to the stream, that the bucket has lost and that
 	// are put back.
 	Restored []string `json:"restored,omitempty"`
@@ -102,6 +106,7 @@ func (p *Plan) Print(w io.Writer) error {
 	}
 	if p.Reason == "" {
 		fmt.Fprintf(&b, "  nothing to publish: serial %d has all %d packages\n", p.From, p.Kept)
+		p.printUnmet(&b)
 		_, err := io.WriteString(w, b.String())
 		return err
 	}
@@ -125,6 +130,8 @@ func (p *Plan) Print(w io.Writer) error {
 	for _, name := range p.Removed {
 		fmt.Fprintf(&b, "    - %-60s its file stays\n", name)
 	}
+	printAdvisories(&b, p.Advisories)
+	p.printUnmet(&b)
 	type total struct {
 		class  layout.Class
 		number int
@@ -146,6 +153,12 @@ func (p *Plan) Print(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (p *Plan) printUnmet(b *strings.Builder) {
+	for _, u := range p.Unmet {
+		fmt.Fprintf(b, "  note: %s\n", u)
+	}
 }
 
 // Size writes a number of bytes for a person, in binary units.

@@ -78,7 +78,7 @@ func (p *Publisher) Promote(ctx context.Context, from bucket.Bucket, stream Stre
 	if err != nil {
 		return nil, err
 	}
-	plan, err := p.begin(ctx, stream.Name, state, nil, false, func(context.Context, *sightings) error { return nil })
+	plan, err := p.begin(ctx, stream.Name, state, nil, false, func(context.Context, *Plan) error { return nil })
 	if err != nil {
 		return nil, err
 	}

@@ -116,7 +116,7 @@ type Change struct {
 }
 
 // Plan plans to change a stream. The plan also holds what an earlier publication left unfinished, even when the change
-// is none. A plan without any change is empty, and costs three reads.
+// is none. A plan without any change is empty, and costs three reads, or some more where the stream has advisories.
 //
 // It returns a [*GateError] or a [*ChangedError] when the stream must not become what the change would make of it.
 // Nothing is written.
@@ -139,11 +139,19 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	}
 	change.Add = files
 	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign
+	whole := change.concerns("rpm", state)
 	now := p.Now().UTC()
 	var before Contents
-	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint, func(ctx context.Context, seen *sightings) (err error) {
+	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint, func(ctx context.Context, plan *Plan) (err error) {
+		// What was lost is put back first: the index may be among it.
+		if state.Exists() && !whole && stream.Advisories != nil && len(change.Restore) == 0 {
+			if whole, err = p.readvised(ctx, &stream, state, plan); err != nil {
+				return err
+			}
+			idle = idle && !whole
+		}
 		if !idle {
-			before, err = live(ctx, p.Bucket, state, p.Keyring, now, change.concerns("rpm", state), seen)
+			before, err = live(ctx, p.Bucket, state, p.Keyring, now, whole, plan.seen)
 		}
 		return err
 	})
@@ -180,7 +188,9 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	old, all := before.digests(), after.digests()
 	plan.Added, plan.Removed = only(all, old), only(old, all)
 	plan.Kept -= len(plan.Removed)
-	if len(plan.Added)+len(plan.Removed) == 0 && !change.Resign {
+	plan.Unmet = stream.advise(&after, before.Advisories, withdraw(state.Manifest.Withdrawn, plan, change, all))
+	plan.Advisories = advisoryChanges(before.Advisories, after.Advisories)
+	if len(plan.Added)+len(plan.Removed)+len(plan.Advisories) == 0 && !change.Resign {
 		if !state.Exists() {
 			return nil, fmt.Errorf("stream %s: there are no packages to publish", stream.Name)
 		}
@@ -209,7 +219,11 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	if err := p.checkRpmSignatures(stream.Name, files, plan.Added, now); err != nil {
 		return nil, err
 	}
-	plan.Reason = cmp.Or(change.Reason, "new packages")
+	reason := "new packages"
+	if len(plan.Added)+len(plan.Removed) == 0 {
+		reason = advisoryReason(plan.Advisories)
+	}
+	plan.Reason = cmp.Or(change.Reason, reason)
 	plan.withdrawn = withdraw(state.Manifest.Withdrawn, plan, change, all)
 	if err := p.adopt(ctx, plan, change.Adopt, all); err != nil {
 		return nil, err
@@ -231,8 +245,8 @@ func (c *Change) concerns(half string, state *State) bool {
 }
 
 // begin starts a plan on top of a state with what is to be put back, and with what an earlier publication left unfinished;
-// repoint is as in Change. What else is to be read is read at the same time.
-func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *State, restore Found, repoint bool, read func(context.Context, *sightings) error) (*Plan, error) {
+// repoint is as in Change. What else is to be read for the plan is read at the same time.
+func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *State, restore Found, repoint bool, read func(context.Context, *Plan) error) (*Plan, error) {
 	plan := &Plan{
 		Stream: stream, Bucket: p.Bucket.String(),
 		Serial: state.Head.Serial, From: state.Head.Serial, Time: state.Head.Time,
@@ -247,7 +261,7 @@ func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *Stat
 		return nil, err
 	}
 	group, inner := errgroup.WithContext(ctx)
-	group.Go(func() error { return read(inner, plan.seen) })
+	group.Go(func() error { return read(inner, plan) })
 	group.Go(func() (err error) {
 		plan.finish, err = p.unfinished(inner, state, repoint, plan.seen)
 		return err

@@ -45,6 +45,14 @@
 // done of records as well. It is done once now, on all processors (a package that is as it was read need not be checked
 // again, see apt.Index). Directories in place are another matter: see package dir.
 //
+// # Advisories
+//
+// The advisories of a stream are those of its configuration about rpms that are in its index, whatever the change: so they
+// come with a package, go with it, and change the yum repository alone when only their text does. That they are as published
+// is found by making them again of the live primary, which is all that an idle plan reads for it. A configuration that
+// says nothing of advisories keeps the published ones, as far as their packages stay. A signer on another machine makes
+// them of its own configuration, and signs no others.
+//
 // # From staging to production
 //
 // Nothing but HEAD and the mirrorlist has a bucket's address in it, and a manifest says where a mirrorlist leads and not at

@@ -138,7 +138,7 @@ func reindex(ctx context.Context, b bucket.Bucket, m *Manifest) ([][]byte, error
 	for _, o := range m.Objects {
 		folder, base := path.Split(o.Name)
 		kind := strings.TrimSuffix(base[strings.LastIndexByte(base, '-')+1:], ".xml.gz")
-		if o.Class != layout.Hashed || !inHalf(m.Stream, "rpm", o.Name) || !slices.Contains([]string{"primary", "filelists", "other"}, kind) {
+		if o.Class != layout.Hashed || !inHalf(m.Stream, "rpm", o.Name) || !slices.Contains([]string{"primary", "filelists", "other", "updateinfo"}, kind) {
 			continue
 		}
 		data, err := read(o.Name, o.SHA256)
@@ -157,7 +157,7 @@ func reindex(ctx context.Context, b bucket.Bucket, m *Manifest) ([][]byte, error
 		}
 	}
 	for folder, kinds := range index {
-		if len(kinds) < 3 {
+		if kinds["primary"] == nil || kinds["filelists"] == nil || kinds["other"] == nil {
 			continue
 		}
 		prefix := ""

@@ -65,6 +65,8 @@ type Review struct {
 	Added   []ReviewedPackage `json:"added,omitempty"`
 	Removed []string          `json:"removed,omitempty"`
 	Kept    int               `json:"kept,omitempty"`
+	// Advisories are those about rpms that the publication changes, by the signer's own configuration.
+	Advisories []AdvisoryChange `json:"advisories,omitempty"`
 	// Sign are the SHA-256 of the texts to be signed.
 	Sign map[string]string `json:"sign,omitempty"`
 	// Keys are the fingerprints of the keys that sign.
@@ -193,6 +195,10 @@ func (v *Review) index(ctx context.Context, from *carried) error {
 	}
 	v.after.recall(&before)
 	v.after.sort()
+	if slices.Contains(i.Halves, "rpm") {
+		v.cfg.Stream.advise(&v.after, before.Advisories, nil)
+		v.Advisories = advisoryChanges(before.Advisories, v.after.Advisories)
+	}
 	old, all := before.digests(), v.after.digests()
 	v.Serial, v.From, v.Time, v.Reason = i.Serial, i.From, i.Time, i.Reason
 	v.Removed = only(old, all)

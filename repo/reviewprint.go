@@ -30,6 +30,7 @@ func (v *Review) Print(w io.Writer) error {
 		for _, name := range v.Removed {
 			fmt.Fprintf(&b, "    - %s\n", name)
 		}
+		printAdvisories(&b, v.Advisories)
 		for _, name := range slices.Sorted(maps.Keys(v.Sign)) {
 			fmt.Fprintf(&b, "  %-25s %s\n", name, v.Sign[name])
 		}

@@ -134,7 +134,9 @@ func (s *snapshot) rpmIndex(ctx context.Context, stream *Stream, c Contents, wit
 	}
 	// index makes the indexes with a prefix of their hrefs and returns them with a signature on repomd.xml.
 	index := func(prefix string) (files []layout.File, repomd, signature []byte, err error) {
-		files, err = yum.Index(yum.Config{Revision: strconv.FormatInt(serial, 10), Date: with.at, HrefPrefix: prefix}, c.Rpms)
+		files, err = yum.Index(yum.Config{
+			Revision: strconv.FormatInt(serial, 10), Date: with.at, HrefPrefix: prefix, Advisories: c.Advisories,
+		}, c.Rpms)
 		if err != nil {
 			return nil, nil, nil, err
 		}

@@ -20,6 +20,9 @@ type Stream struct {
 	Architectures []Architecture
 	// Members are the packages that belong to the stream, by name.
 	Members map[string]Member
+	// Advisories are the notices about packages of the stream; those that it does not have are left out. Nil, unlike an empty
+	// list, leaves the advisories as they are that were published.
+	Advisories []Notice
 }
 
 // Architecture is one processor architecture in the words of the two formats.
@@ -53,10 +56,11 @@ func (s *Stream) admit(file, name, version string) error {
 	return nil
 }
 
-// Contents are the packages of a stream in both formats, as an index would list them.
+// Contents are the packages of a stream in both formats, as an index would list them, and the advisories about rpms.
 type Contents struct {
-	Debs []*apt.Package
-	Rpms []*yum.Package
+	Debs       []*apt.Package
+	Rpms       []*yum.Package
+	Advisories []yum.Advisory
 }
 
 // An item is what deb and rpm have in common for the gates.

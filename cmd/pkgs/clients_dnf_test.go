@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -105,7 +106,9 @@ func testDnf(t *testing.T, p *published, how string) {
 
 	d.write("/etc/sysconfig/kubelet", editedSysconfig)
 	d.serve(p, p.second)
-	d.dnf("--refresh", "upgrade") // a cache of the same second counts as fresh
+	d.dnf("--refresh", "makecache") // a cache of the same second counts as fresh
+	d.checkAdvisory()
+	d.dnf("upgrade")
 	d.checkRpms("v1.35.1")
 	d.checkEdited()
 
@@ -116,6 +119,29 @@ func testDnf(t *testing.T, p *published, how string) {
 
 	d.dnf("remove", "kubelet", "kubeadm", "kubectl", "cri-tools", "kubernetes-cni")
 	d.checkRemoved()
+}
+
+// checkAdvisory checks what dnf knows of the stream's advisory before its packages are updated.
+func (d *dnf) checkAdvisory() {
+	d.t.Helper()
+	list := d.dnf("updateinfo", "list", "--security")
+	for _, want := range []string{"kubelet-1.35.1-1.1.x86_64", "kubeadm-1.35.1-1.1.x86_64"} {
+		if !regexp.MustCompile(`(?m)^EX-2026-1 +Important/Sec\. +` + regexp.QuoteMeta(want) + `$`).MatchString(list) {
+			d.t.Errorf("dnf lists no advisory for %s:\n%s", want, list)
+		}
+	}
+	if strings.Contains(list, "kubectl") || strings.Contains(list, "aarch64") {
+		d.t.Errorf("dnf lists advisories for what has none:\n%s", list)
+	}
+	info := d.dnf("updateinfo", "info", "EX-2026-1")
+	for _, want := range []string{"Requests of a certain form were let in", "CVE-2026-0001", "They are <refused> again."} {
+		if !strings.Contains(info, want) {
+			d.t.Errorf("dnf does not tell %q of the advisory:\n%s", want, info)
+		}
+	}
+	if check := d.dnf("check-update", "--security", "kubectl"); strings.Contains(check, "1.35.1") {
+		d.t.Errorf("dnf takes the update of kubectl for one of security:\n%s", check)
+	}
 }
 
 // testStaged installs from the bucket for staging, before anything in it is promoted: its mirrorlist leads to itself.

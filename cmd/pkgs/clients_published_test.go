@@ -150,6 +150,15 @@ sources:
   kubernetes: {url: ` + release + `/kubernetes}
   cri-tools: {url: ` + release + `/cri-tools}
   cni-plugins: {url: ` + release + `/cni-plugins}
+advisories:
+  - id: EX-2026-1
+    type: security
+    severity: Important
+    title: Requests of a certain form were let in
+    description: They are <refused> again.
+    issued: "2026-01-15"
+    references: [{type: cve, id: CVE-2026-0001, title: CVE-2026-0001, href: "https://example.org/?a=b&c=d"}]
+    packages: [kubelet-1.35.1-1.1, kubeadm-1.35.1-1.1.x86_64]
 streams:
   - name: ` + stream + `
     packages: {kubeadm: cut, kubelet: cut, kubectl: cut, cri-tools: v1.35.0, kubernetes-cni: v1.9.1}

@@ -47,6 +47,9 @@ func testZypper(t *testing.T, p *published, how string) {
 	z.write("/etc/sysconfig/kubelet", editedSysconfig)
 	z.serve(p, p.second)
 	z.zypper("refresh", "--force")
+	if patches := z.zypper("list-patches", "--cve"); !strings.Contains(patches, "CVE-2026-0001 | EX-2026-1") {
+		t.Errorf("zypper lists no patch for the CVE:\n%s", patches)
+	}
 	z.zypper("update", "--no-recommends")
 	z.checkRpms("v1.35.1")
 	z.checkEdited()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -43,6 +44,8 @@ type config struct {
 	// Companions tell which version of a package goes with which minor: versions by ranges of the minor's first version.
 	// A {minor} in a version stands for the minor.
 	Companions map[string]map[string]string `yaml:"companions"`
+	// Advisories are about rpms of any streams; a stream can have some of its own. Without either, what was published stays.
+	Advisories []advisoryConfig `yaml:"advisories"`
 	// Garbage says what pkgs gc deletes.
 	Garbage garbageConfig `yaml:"garbage"`
 	// Index is for pkgs index in place.
@@ -70,7 +73,11 @@ func readConfig(file string) (*config, error) {
 		return nil, usageError{err}
 	}
 	if err := cfg.check(); err != nil {
-		return nil, usageError{fmt.Errorf("%s: %w", file, err)}
+		var placed *strict.Error // which names the file itself
+		if !errors.As(err, &placed) {
+			err = fmt.Errorf("%s: %w", file, err)
+		}
+		return nil, usageError{err}
 	}
 	return cfg, nil
 }

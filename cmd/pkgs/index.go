@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,32 +34,6 @@ type distroTagConfig struct {
 	Tag   string `yaml:"tag"`
 }
 
-// advisoryConfig is a yum.Advisory as people write it; times are like 2026-11-21 or 2026-11-21T12:00:00Z.
-type advisoryConfig struct {
-	ID          string            `yaml:"id"`
-	Type        string            `yaml:"type"`
-	Severity    string            `yaml:"severity"`
-	From        string            `yaml:"from"`
-	Title       string            `yaml:"title"`
-	Description string            `yaml:"description"`
-	Rights      string            `yaml:"rights"`
-	Summary     string            `yaml:"summary"`
-	Solution    string            `yaml:"solution"`
-	Issued      string            `yaml:"issued"`
-	Updated     string            `yaml:"updated"`
-	Reboot      bool              `yaml:"reboot"`
-	References  []referenceConfig `yaml:"references"`
-	// Packages are names such as kubelet-1.35.1-1.1, or kubelet-1.35.1-1.1.x86_64 for one architecture.
-	Packages []string `yaml:"packages"`
-}
-
-type referenceConfig struct {
-	Type  string `yaml:"type"`
-	ID    string `yaml:"id"`
-	Title string `yaml:"title"`
-	Href  string `yaml:"href"`
-}
-
 // readIndexConfig reads a configuration of which only the sections signing and index count.
 func readIndexConfig(file string) (*config, error) {
 	data, err := os.ReadFile(file)
@@ -83,41 +56,9 @@ func (c *indexConfig) apply(to *dir.Config) error {
 	for _, d := range c.DistroTags {
 		to.Tags.Distro = append(to.Tags.Distro, yum.Distro{CPEID: d.CPEID, Tag: d.Tag})
 	}
-	for _, a := range c.Advisories {
-		advisory := dir.Advisory{Named: a.Packages, Advisory: yum.Advisory{
-			ID: a.ID, Type: a.Type, Severity: a.Severity, From: a.From, Title: a.Title, Description: strings.TrimRight(a.Description, "\n"),
-			Rights: a.Rights, Summary: a.Summary, Solution: a.Solution, Reboot: a.Reboot,
-		}}
-		for _, t := range []struct {
-			text string
-			to   *time.Time
-		}{{a.Issued, &advisory.Issued}, {a.Updated, &advisory.Updated}} {
-			var err error
-			if *t.to, err = parseDay(t.text); err != nil {
-				return fmt.Errorf("index.advisories: %s: %w", a.ID, err)
-			}
-		}
-		for _, r := range a.References {
-			advisory.References = append(advisory.References, yum.Reference(r))
-		}
-		to.Advisories = append(to.Advisories, advisory)
-	}
-	return nil
-}
-
-// parseDay reads a day or a time; the empty text is no time.
-func parseDay(text string) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if t, err := time.Parse(time.DateOnly, text); err == nil {
-		return t, nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return t, fmt.Errorf("%q is not a day or time: expected 2026-11-21 or 2026-11-21T12:00:00Z", text)
-	}
-	return t, nil
+	var err error
+	to.Advisories, err = notices(c.Advisories)
+	return err
 }
 
 // indexOptions are the flags of the command index.
@@ -243,7 +184,7 @@ func (p *program) indexSettings(ctx context.Context, o *indexOptions, named bool
 		return cfg, err
 	}
 	if err := file.Index.apply(&cfg); err != nil {
-		return cfg, usageError{fmt.Errorf("%s: %w", file.file, err)}
+		return cfg, usageError{err}
 	}
 	if !o.sign {
 		return cfg, nil

@@ -33,6 +33,8 @@ type streamConfig struct {
 	Keep int `yaml:"keep"`
 	// Released tells where to learn what was released.
 	Released releasedConfig `yaml:"released"`
+	// Advisories are about rpms of the stream.
+	Advisories []advisoryConfig `yaml:"advisories"`
 	// Packages gives the version of each package of the stream: "cut" for the version that is cut, "companion" for the
 	// one that goes with the minor, or a fixed one.
 	Packages    map[string]string `yaml:"packages"`
@@ -92,7 +94,7 @@ func (c *config) checkStreams() error {
 			}
 		}
 	}
-	return nil
+	return c.checkAdvisories()
 }
 
 func (c *config) checkStream(s *streamConfig) error {
@@ -372,6 +374,7 @@ func (c *config) repoStream(s *streamConfig) repo.Stream {
 		Origin: cmp.Or(c.Origin, name.Project()), Label: name.Project(), Suite: suite, Codename: suite,
 		Description: cmp.Or(s.Description, "Packages of "+name.Project()),
 		Members:     map[string]repo.Member{},
+		Advisories:  c.streamNotices(s),
 	}
 	for _, a := range s.Architectures {
 		arch, _ := release.ParseArchitecture(a) // checked before

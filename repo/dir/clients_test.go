@@ -140,7 +140,7 @@ func rpmsToRead(t testing.TB, dir string, c packed.Compression) {
 	cfg := config()
 	cfg.Compress = []packed.Compression{c}
 	cfg.Tags = yum.Tags{Content: []string{"binary-x86_64"}, Repo: []string{"a <repo>"}, Distro: []yum.Distro{{CPEID: "cpe:/o:x:1", Tag: "X & Y"}}}
-	cfg.Advisories = []Advisory{{Named: []string{"p00-1.0-1", "odd0-2:1.0~rc1^git5-1.el9.x86_64"}, Advisory: yum.Advisory{
+	cfg.Advisories = []yum.Notice{{Named: []string{"p00-1.0-1", "odd0-2:1.0~rc1^git5-1.el9.x86_64"}, Advisory: yum.Advisory{
 		ID: "EX-2026:1", Type: "security", Severity: "Important", From: "a@example.org", Title: "A <title> & more", Description: "Long,\nin two lines",
 		Issued: date, Updated: date.Add(time.Hour), Reboot: true,
 		References: []yum.Reference{{Type: "cve", ID: "CVE-2026-1", Title: "CVE-2026-1", Href: "https://example.org/?a=b&c=d"}},

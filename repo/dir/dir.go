@@ -72,9 +72,9 @@ type Config struct {
 	// is main if it is empty.
 	Dists bool
 
-	// Tags and Advisories are for the yum repository.
+	// Tags and Advisories are for the yum repository. A package that an advisory names and that is not there is an error.
 	Tags       yum.Tags
-	Advisories []Advisory
+	Advisories []yum.Notice
 
 	// Signer signs the indexes, unless it is nil; Keyring is the key file that goes with them.
 	Signer  *sign.Signer

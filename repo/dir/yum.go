@@ -16,13 +16,6 @@ import (
 	"sigs.k8s.io/pkgs/repo/yum"
 )
 
-// Advisory is a yum.Advisory whose packages are named as people do: name-version-release, with the epoch before the
-// version where there is one, for all architectures; or with .arch behind for one.
-type Advisory struct {
-	yum.Advisory
-	Named []string
-}
-
 // rpmFormat is how rpms are read and indexed. Their records have three parts, one for each index.
 func (r *run) rpmFormat() format {
 	return format{
@@ -131,21 +124,15 @@ func (r *run) finishRpmIndex(x *index, state *stateWriter) (yum.IndexFile, error
 
 // writeAdvisories writes updateinfo.
 func (r *run) writeAdvisories(ctx context.Context, b *book) (yum.IndexFile, error) {
-	var list []yum.Advisory
-	for _, a := range r.Advisories {
-		for _, name := range a.Named {
-			found := false
-			for i := range b.entries {
-				if e := b.entries[i]; e.isCalled(name) {
-					a.Packages = append(a.Packages, advised(e))
-					found = true
-				}
-			}
-			if !found {
-				return yum.IndexFile{}, fmt.Errorf("advisory %s: there is no package %s: write name-version-release or name-version-release.arch", a.ID, name)
+	list, unmet := yum.Resolve(r.Advisories, func(yield func(yum.AdvisedPackage) bool) {
+		for i := range b.entries {
+			if e := b.entries[i]; !yield(advised(e)) {
+				return
 			}
 		}
-		list = append(list, a.Advisory)
+	})
+	if len(unmet) > 0 {
+		return yum.IndexFile{}, fmt.Errorf("%s: write name-version-release or name-version-release.arch", unmet[0])
 	}
 	text, err := yum.Updateinfo(list)
 	if err != nil {
@@ -157,16 +144,6 @@ func (r *run) writeAdvisories(ctx context.Context, b *book) (yum.IndexFile, erro
 	}
 	x.Text(string(text))
 	return r.finishRpmIndex(x, nil)
-}
-
-// isCalled tells whether people may mean the package by a name.
-func (e *entry) isCalled(name string) bool {
-	if !strings.HasPrefix(name, e.name+"-") {
-		return false
-	}
-	version := strings.TrimPrefix(e.version, "0:")
-	rest := name[len(e.name)+1:]
-	return rest == version || rest == version+"."+e.arch || rest == e.version || rest == e.version+"."+e.arch
 }
 
 func advised(e *entry) yum.AdvisedPackage {

@@ -139,7 +139,8 @@ func Key(fingerprint string) string { return "keys/" + fingerprint + ".asc" }
 // repository's root (https://wiki.debian.org/DebianRepository/Format#indices_acquisition_via_hashsums_.28by-hash.29).
 func ByHash(sha256 string) string { return "by-hash/SHA256/" + sha256 }
 
-// Repodata is where a yum index lies, relative to the repository's root; kind is primary, filelists or other.
+// Repodata is where a yum index lies, relative to the repository's root; kind is primary, filelists,
+// other or updateinfo.
 func Repodata(sha256, kind string) string { return "repodata/" + sha256 + "-" + kind + ".xml.gz" }
 
 // The pointers of the two repositories, relative to each repository's root. They are the only names below a stream

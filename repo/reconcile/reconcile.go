@@ -183,6 +183,7 @@ const (
 	Upstreams    Kind = "upstream"     // what was released cannot be found out or made into packages
 	Refused      Kind = "refused"      // a gate refused the publication
 	Failed       Kind = "failed"       // something else went wrong
+	Advisory     Kind = "advisory"     // an advisory is not published as it is configured, or names a package that is not there
 	Key          Kind = "key"          // a key that signs is due for rotation, or refused by a client
 	Purge        Kind = "purge"        // the CDN could not be told
 )

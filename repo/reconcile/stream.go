@@ -122,6 +122,7 @@ func (r *run) once(ctx context.Context, work string) error {
 		return err
 	}
 	r.report.Plan = plan
+	r.advisories(plan, len(missing) > 0)
 	if len(plan.Finish) > 0 && !change.Repoint {
 		r.add(Unfinished, Repair, "", "serial %d was committed and not brought to all pointers: %s", plan.From, strings.Join(plan.Finish, ", "))
 	}
@@ -144,6 +145,21 @@ func (r *run) once(ctx context.Context, work string) error {
 		r.purge(ctx, names)
 	}
 	return r.readBack(ctx, plan)
+}
+
+// advisories tells what the plan changes about advisories, and which of them cannot be published whole. As long as packages
+// are missing that this run does not make, they may be about those.
+func (r *run) advisories(plan *repo.Plan, missing bool) {
+	for _, a := range plan.Advisories {
+		r.add(Advisory, Repair, "", "%s is %s: %s", a.ID, a.Change, a.Title)
+	}
+	for _, u := range plan.Unmet {
+		severity := Drift
+		if missing && !r.Confirm {
+			severity = Info
+		}
+		r.add(Advisory, severity, "", "%s", u)
+	}
 }
 
 // repaired marks what the plan that was carried out put right.

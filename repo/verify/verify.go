@@ -4,7 +4,7 @@
 // no trusted key has signed, and follows digests from there to every package:
 //
 //	InRelease -signature-> Release fields -digest-> Packages, Packages.gz, by-hash -digest-> .deb
-//	repomd.xml + .asc -signature-> primary, filelists, other -digest-> .rpm -signature-> its header -digest-> its payload
+//	repomd.xml + .asc -signature-> primary, filelists, other, updateinfo -digest-> .rpm -signature-> its header -digest-> its payload
 //	mirrorlist -> the same for the immutable snapshot that it names
 //
 // It shares the names in [sigs.k8s.io/pkgs/repo/layout] and the verification of signatures with the publisher and

@@ -88,6 +88,7 @@ func (c *check) yumAt(ctx context.Context, root string) (int, error) {
 		return 0, nil
 	}
 	packages, seen := 0, map[string]bool{}
+	var advisories func()
 	for _, d := range repomd.Data {
 		seen[d.Type] = true
 		if !inside(d.Location.Href) {
@@ -103,9 +104,18 @@ func (c *check) yumAt(ctx context.Context, root string) (int, error) {
 			continue
 		}
 		open, ok := c.gunzip(file, data)
-		if ok && c.matches(file+" unpacked", claimOf(open), claim{d.OpenSize, d.OpenChecksum.sha256()}) && d.Type == "primary" {
-			packages = c.primary(root, file, open)
+		if !ok || !c.matches(file+" unpacked", claimOf(open), claim{d.OpenSize, d.OpenChecksum.sha256()}) {
+			continue
 		}
+		switch d.Type {
+		case "primary":
+			packages = c.primary(root, file, open)
+		case "updateinfo":
+			advisories = func() { c.advisories(file, open) }
+		}
+	}
+	if advisories != nil { // which are about packages, so these have to be known
+		advisories()
 	}
 	for _, kind := range []string{"primary", "filelists", "other"} {
 		if !seen[kind] {

@@ -29,6 +29,8 @@ type Config struct {
 	// HrefPrefix leads from this repository's root to that of the one where the packages are. It is empty there, and
 	// layout.SnapshotToRpm in a snapshot.
 	HrefPrefix string
+	// Advisories make the fourth index, updateinfo, unless there are none.
+	Advisories []Advisory
 }
 
 var (
@@ -90,7 +92,8 @@ func indexes() [3]index {
 	}
 }
 
-// Index writes the indexes primary, filelists and other, compressed, and repodata/repomd.xml, unsigned, in this order.
+// Index writes the indexes primary, filelists and other, updateinfo if there are advisories, all compressed, and
+// repodata/repomd.xml, unsigned, in this order.
 // The same packages in any order and the same cfg give the same bytes. Packages that clash, or whose fragments are not
 // what ReadPackage makes, are an error.
 func Index(cfg Config, packages []*Package) ([]layout.File, error) {
@@ -128,6 +131,17 @@ func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	if len(cfg.Advisories) > 0 {
+		text, err := Updateinfo(cfg.Advisories)
+		if err != nil {
+			return nil, err
+		}
+		data, described, err := pack(updateinfo, cfg, func(w io.Writer) { w.Write(text) })
+		if err != nil {
+			return nil, &Error{File: updateinfo, Err: err}
+		}
+		files, repomd.Indexes = append(files, layout.File{Path: described.Href, Data: data}), append(repomd.Indexes, described)
+	}
 	return append(files, layout.File{Path: layout.Repomd, Data: repomd.xml()}), nil
 }
 
@@ -136,6 +150,27 @@ const gzipLevel = 6
 
 // write compresses an index on the way: unpacked, that of a large repository is many times as large.
 func (i index) write(packages []*Package, cfg Config) ([]byte, IndexFile, error) {
+	prefix := ""
+	if i.kind == "primary" {
+		prefix = cfg.HrefPrefix
+	}
+	return pack(i.kind, cfg, func(w io.Writer) {
+		io.WriteString(w, i.opening(len(packages)))
+		for _, p := range packages {
+			before, after := i.of(p), []byte(nil)
+			if prefix != "" {
+				before, after = splitLocation(before)
+			}
+			w.Write(before)
+			io.WriteString(w, prefix)
+			w.Write(after)
+		}
+		io.WriteString(w, i.close)
+	})
+}
+
+// pack compresses what write writes, and describes it.
+func pack(kind string, cfg Config, write func(io.Writer)) ([]byte, IndexFile, error) {
 	var packed bytes.Buffer
 	gz, err := gzip.NewWriterLevel(&packed, gzipLevel)
 	if err != nil {
@@ -144,30 +179,16 @@ func (i index) write(packages []*Package, cfg Config) ([]byte, IndexFile, error)
 	gz.ModTime = time.Unix(0, 0) // written as "none"
 	open := sha256.New()
 	size := &counter{w: io.MultiWriter(open, gz)}
-	prefix := ""
-	if i.kind == "primary" {
-		prefix = cfg.HrefPrefix
-	}
-	io.WriteString(size, i.opening(len(packages)))
-	for _, p := range packages {
-		before, after := i.of(p), []byte(nil)
-		if prefix != "" {
-			before, after = splitLocation(before)
-		}
-		size.Write(before)
-		io.WriteString(size, prefix)
-		size.Write(after)
-	}
-	io.WriteString(size, i.close)
+	write(size)
 	if err := gz.Close(); err != nil { // which knows of every failed write
 		return nil, IndexFile{}, err
 	}
 	digest := sha256.Sum256(packed.Bytes())
 	described := IndexFile{
-		Kind: i.kind, Size: int64(packed.Len()), SHA256: hex.EncodeToString(digest[:]),
+		Kind: kind, Size: int64(packed.Len()), SHA256: hex.EncodeToString(digest[:]),
 		OpenSize: size.n, OpenSHA256: hex.EncodeToString(open.Sum(nil)), Timestamp: cfg.Date.UTC().Truncate(time.Second),
 	}
-	described.Href = layout.Repodata(described.SHA256, i.kind)
+	described.Href = layout.Repodata(described.SHA256, kind)
 	return packed.Bytes(), described, nil
 }
 

@@ -53,6 +53,33 @@ func oneOf(word, list string) bool { return slices.Contains(strings.Fields(list)
 
 // check tells whether an index can say what the advisory holds.
 func (a *Advisory) check() error {
+	if len(a.Packages) == 0 {
+		return errors.New("packages is empty: name those that fix it")
+	}
+	for _, p := range a.Packages {
+		if err := p.check(); err != nil {
+			return fmt.Errorf("package %q: %w", refusal.Shorten(p.File), err)
+		}
+	}
+	return a.checkTexts()
+}
+
+// check tells whether the package may be one of an index.
+func (p *AdvisedPackage) check() error {
+	switch {
+	case !nameForm.MatchString(p.Name), !archForm.MatchString(p.Arch):
+		return errors.New("its name or architecture is malformed")
+	case !checkVersion(p.Version), !checkVersion(p.Release), !checkEpoch(p.Epoch):
+		return errors.New("its version, release or epoch is malformed")
+	}
+	if err := checkLine(p.SourceRPM); err != nil {
+		return err
+	}
+	return checkLine(p.File)
+}
+
+// checkTexts is check for all but the packages.
+func (a *Advisory) checkTexts() error {
 	switch {
 	case !advisoryID.MatchString(a.ID):
 		return fmt.Errorf("id %q: expected letters, digits and : . _ + -", refusal.Shorten(a.ID))
@@ -66,8 +93,6 @@ func (a *Advisory) check() error {
 		return errors.New("issued is missing: say when it was first published")
 	case !a.Updated.IsZero() && a.Updated.Before(a.Issued):
 		return errors.New("updated is before issued")
-	case len(a.Packages) == 0:
-		return errors.New("packages is empty: name those that fix it")
 	}
 	for _, s := range []string{a.From, a.Title} {
 		if err := checkLine(s); err != nil {
@@ -92,6 +117,9 @@ func (a *Advisory) check() error {
 	return nil
 }
 
+// updateinfo is what repomd.xml calls the index of advisories.
+const updateinfo = "updateinfo"
+
 // Updateinfo writes the index updateinfo, uncompressed: the advisories in the order of their IDs, in the form that
 // createrepo_c gives them.
 func Updateinfo(advisories []Advisory) ([]byte, error) {
@@ -105,7 +133,7 @@ func Updateinfo(advisories []Advisory) ([]byte, error) {
 			err = errors.New("the id is there twice")
 		}
 		if err != nil {
-			return nil, &Error{File: "updateinfo", Err: fmt.Errorf("advisory %s: %w", refusal.Shorten(a.ID), err)}
+			return nil, &Error{File: updateinfo, Err: fmt.Errorf("advisory %s: %w", refusal.Shorten(a.ID), err)}
 		}
 		a.xml(&b)
 	}
@@ -174,4 +202,90 @@ func (p AdvisedPackage) xml(b *bytes.Buffer, reboot bool) {
 		b.WriteString("          <reboot_suggested>True</reboot_suggested>\n")
 	}
 	b.WriteString("        </package>\n")
+}
+
+// XML is the advisory as it stands in the index. Two of the same XML say the same.
+func (a *Advisory) XML() string {
+	var b bytes.Buffer
+	a.xml(&b)
+	return b.String()
+}
+
+// ParseUpdateinfo reads an index that Updateinfo wrote, uncompressed: the same bytes can be made of what it returns.
+func ParseUpdateinfo(data []byte) (list []Advisory, err error) {
+	defer refusal.Recover(updateinfo, &err)
+	s := &scanner{rest: string(data)}
+	s.literal(xmlStart + "<updates>\n")
+	for s.is("  <update") {
+		list = append(list, s.advisory())
+	}
+	s.literal("</updates>\n")
+	if s.rest != "" {
+		s.fail()
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	again, err := Updateinfo(list)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(again, data) {
+		return nil, errForm
+	}
+	return list, nil
+}
+
+// advisory reads an <update>. What it does not check is found when the whole is written again.
+func (s *scanner) advisory() (a Advisory) {
+	some := func(name string) (value string) {
+		if s.is("    <" + name + ">") {
+			value = s.element("    ", name)
+		}
+		return value
+	}
+	date := func(name string) (t time.Time) {
+		if s.skip("    <" + name) {
+			var err error
+			if t, err = time.Parse(time.DateTime, s.attribute("date")); err != nil {
+				s.fail()
+			}
+			s.literal("/>\n")
+		}
+		return t
+	}
+	s.literal("  <update")
+	a.From = s.attribute("from")
+	s.literal(` status="final"`)
+	a.Type = s.attribute("type")
+	s.literal(" version=\"1\">\n")
+	a.ID, a.Title = s.element("    ", "id"), s.element("    ", "title")
+	a.Issued, a.Updated = date("issued"), date("updated")
+	a.Rights, a.Severity, a.Summary = some("rights"), some("severity"), some("summary")
+	a.Description = s.element("    ", "description")
+	a.Solution = some("solution")
+	if s.skip("    <references>\n") {
+		for s.skip("      <reference") {
+			a.References = append(a.References, Reference{Href: s.attribute("href"), ID: s.attribute("id"), Type: s.attribute("type"), Title: s.attribute("title")})
+			s.literal("/>\n")
+		}
+		s.literal("    </references>\n")
+	}
+	s.literal("    <pkglist>\n      <collection>\n")
+	for s.skip("        <package") {
+		p := AdvisedPackage{Name: s.attribute("name"), Version: s.attribute("version"), Release: s.attribute("release"),
+			Epoch: s.attribute("epoch"), Arch: s.attribute("arch")}
+		if s.is(" src=") {
+			p.SourceRPM = s.attribute("src")
+		}
+		s.literal(">\n")
+		p.File = s.element("          ", "filename")
+		if s.skip("          <reboot_suggested>True</reboot_suggested>\n") {
+			a.Reboot = true
+		}
+		s.literal("        </package>\n")
+		a.Packages = append(a.Packages, p)
+	}
+	s.literal("      </collection>\n    </pkglist>\n  </update>\n")
+	return a
 }

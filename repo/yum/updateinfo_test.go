@@ -1,7 +1,10 @@
 package yum
 
 import (
+	"bytes"
 	"encoding/xml"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +69,9 @@ func FuzzUpdateinfo(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if list, err := ParseUpdateinfo(data); err != nil || len(list) != 1 || list[0].XML() != a.XML() {
+			t.Errorf("was read back as %+v, %v", list, err)
+		}
 		var back struct {
 			Updates []struct {
 				ID          string `xml:"id"`
@@ -83,6 +89,98 @@ func FuzzUpdateinfo(f *testing.F) {
 			t.Errorf("came back as %+v", back)
 		}
 	})
+}
+
+// Whatever is read as updateinfo is what would be written.
+func FuzzParseUpdateinfo(f *testing.F) {
+	full := advisory()
+	full.Rights, full.Summary, full.Solution, full.Updated = "r", "s", "<so>", full.Issued
+	full.Packages[0].SourceRPM = "a.src.rpm"
+	data, err := Updateinfo([]Advisory{full})
+	if err != nil {
+		f.Fatal(err)
+	}
+	if list, err := ParseUpdateinfo(data); err != nil || !reflect.DeepEqual(list[0].Packages, full.Packages) || list[0].XML() != full.XML() || !list[0].Reboot {
+		f.Fatalf("was read back as %+v, %v", list, err)
+	}
+	f.Add(data)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := ParseUpdateinfo(data)
+		if err != nil {
+			return
+		}
+		if again, err := Updateinfo(list); err != nil || !bytes.Equal(again, data) {
+			t.Errorf("came back as\n%s\nwas\n%s\n%v", again, data, err)
+		}
+	})
+}
+
+// What is not in the form that is written is not read.
+func TestParseUpdateinfoRefuses(t *testing.T) {
+	second := advisory()
+	second.ID = "EX-2026:2"
+	data, err := Updateinfo([]Advisory{advisory(), second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, edit := range [][2]string{
+		{"EX-2026:2", "EX-2026:0"}, {"EX-2026:2", "EX-2026:1"}, {"02:04:05", "2:04:05"}, {`type="security"`, `type="worse"`}, {"&lt;", "&#60;"},
+		{`version="1" release`, `version="v-1" release`}, {`status="final"`, `status="retracted"`}, {"</updates>\n", "</updates>\n\n"},
+		{"<filename>a-1-2.noarch.rpm</filename>", "<filename>a\n</filename>"}, {"          <reboot_suggested>True</reboot_suggested>\n", "          <x/>\n"},
+		{`arch="noarch"`, `arch="../a"`},
+	} {
+		changed := strings.Replace(string(data), edit[0], edit[1], 1)
+		if list, err := ParseUpdateinfo([]byte(changed)); err == nil || changed == string(data) {
+			t.Errorf("%q for %q: read %v", edit[1], edit[0], list)
+		}
+	}
+}
+
+func TestNotices(t *testing.T) {
+	packages := []AdvisedPackage{
+		{Name: "a", Epoch: "0", Version: "1", Release: "2", Arch: "noarch", File: "a-1-2.noarch.rpm"},
+		{Name: "a", Epoch: "0", Version: "1", Release: "2", Arch: "x86_64", File: "a-1-2.x86_64.rpm"},
+		{Name: "a-b", Epoch: "3", Version: "1~rc1", Release: "2", Arch: "x86_64", File: "a-b.rpm"},
+	}
+	for _, c := range []struct {
+		named []string
+		want  string // files, then what is not met
+	}{
+		{[]string{"a-1-2"}, "a-1-2.noarch.rpm a-1-2.x86_64.rpm"},
+		{[]string{"a-1-2.x86_64", "a-1-2"}, "a-1-2.x86_64.rpm a-1-2.noarch.rpm"},
+		{[]string{"a-0:1-2.noarch"}, "a-1-2.noarch.rpm"},
+		{[]string{"a-b-3:1~rc1-2"}, "a-b.rpm"},
+		{[]string{"a-b-1~rc1-2", "a-1-3", "a-1"}, "a-b-1~rc1-2 a-1-3 a-1"},
+		{[]string{"a-1-2.noarch", "b-1-2"}, "a-1-2.noarch.rpm b-1-2"},
+	} {
+		n := Notice{Advisory: advisory(), Named: c.named}
+		list, unmet := Resolve([]Notice{n}, slices.Values(packages))
+		var got []string
+		for _, a := range list {
+			for _, p := range a.Packages {
+				got = append(got, p.File)
+			}
+		}
+		for _, u := range unmet {
+			got = append(got, u.Named)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%q: got %q, want %s", c.named, got, c.want)
+		}
+	}
+	for _, c := range []struct{ named, want string }{
+		{"kubelet-1.35.0-1.1", "kubelet 1.35.0"}, {"cri-tools-2:1.35.0~rc1-1.1.x86_64", "cri-tools 1.35.0~rc1"}, {"kubelet", " "}, {"kubelet-1.0", " "},
+		{"a b-1-1", " "}, {"a-1-1/", " "}, {"-1-1", " "},
+	} {
+		if name, version := SplitNamed(c.named); name+" "+version != c.want {
+			t.Errorf("%s: got %q %q, want %s", c.named, name, version, c.want)
+		}
+		n := Notice{Advisory: advisory(), Named: []string{c.named}}
+		n.Packages = nil
+		if err := n.Check(); (err == nil) != (c.want != " ") {
+			t.Errorf("%s: %v", c.named, err)
+		}
+	}
 }
 
 // What Repomd writes with tags and advisories is read back, and nothing else.

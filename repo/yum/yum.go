@@ -28,13 +28,16 @@
 //   - <size installed> and <size archive> are right for packages of more than 4 GiB, where it says 0.
 //   - The packages are in the order of name, version, architecture and file name.
 //
-// [Index] writes each of the three under a name that begins with its digest, so that an old repomd.xml and a new one can
+// Where there are advisories about packages, a fifth file, updateinfo, has them in the order of their IDs. People write
+// them as a [Notice], with the names of packages, and [Resolve] finds those.
+//
+// [Index] writes each index under a name that begins with its digest, so that an old repomd.xml and a new one can
 // exist side by side, and repodata/repomd.xml. Nothing is in them but what the packages and the [Config] say.
 //
 // A repository may be described from elsewhere: with an HrefPrefix, the location of every package is written as the
 // prefix and its name. That is how an immutable snapshot of the index leads back to the packages, which lie in one place.
 //
-// [ParseIndex] and [ParseRepomd] read what Index wrote, exactly that and nothing else.
+// [ParseIndex], [ParseUpdateinfo] and [ParseRepomd] read what Index wrote, exactly that and nothing else.
 package yum
 
 import "sigs.k8s.io/pkgs/repo/refusal"
