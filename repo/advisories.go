@@ -151,15 +151,12 @@ func (p *Publisher) readvised(ctx context.Context, stream *Stream, state *State,
 	return len(advisoryChanges(published, c.Advisories)) > 0, nil
 }
 
-// advisoryReason says in a few words why there is a publication with the same packages; nothing if not for advisories.
+// advisoryReason says in a few words why there is a publication that changes advisories alone.
 func advisoryReason(changes []AdvisoryChange) string {
 	const most = 5
 	var ids []string
 	for _, c := range changes[:min(len(changes), most)] {
 		ids = append(ids, c.ID)
-	}
-	if len(changes) == 0 {
-		return ""
 	}
 	reason := "advisories: " + strings.Join(ids, ", ")
 	if more := len(changes) - most; more > 0 {

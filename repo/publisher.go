@@ -220,7 +220,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		return nil, err
 	}
 	reason := "new packages"
-	if len(plan.Added)+len(plan.Removed) == 0 {
+	if len(plan.Added)+len(plan.Removed) == 0 && len(plan.Advisories) > 0 {
 		reason = advisoryReason(plan.Advisories)
 	}
 	plan.Reason = cmp.Or(change.Reason, reason)
