@@ -139,16 +139,17 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	}
 	change.Add = files
 	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign
-	whole := change.concerns("rpm", state)
+	whole := change.concerns("rpm", state) || stream.Advisories != nil
 	now := p.Now().UTC()
 	var before Contents
 	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint, func(ctx context.Context, plan *Plan) (err error) {
 		// What was lost is put back first: the index may be among it.
-		if state.Exists() && !whole && stream.Advisories != nil && len(change.Restore) == 0 {
-			if whole, err = p.readvised(ctx, &stream, state, plan); err != nil {
+		if idle && stream.Advisories != nil && len(change.Restore) == 0 {
+			readvised, err := p.readvised(ctx, &stream, state, plan)
+			if err != nil {
 				return err
 			}
-			idle = idle && !whole
+			idle = !readvised
 		}
 		if !idle {
 			before, err = live(ctx, p.Bucket, state, p.Keyring, now, whole, plan.seen)
