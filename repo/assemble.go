@@ -23,7 +23,7 @@ func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, co
 	with := edition{signer: signer, keyring: p.Keyring, at: at, validUntil: at.Add(p.Validity)}
 
 	s := &snapshot{content: map[string]bucket.Content{}}
-	s.manifest = Manifest{Stream: stream.Name, Serial: old.Head.Serial + 1, Time: at, Previous: old.Head.Manifest, Withdrawn: plan.withdrawn}
+	s.manifest = Manifest{Stream: stream.Name, Serial: old.Head.Serial + 1, Time: at, Previous: old.Head.Manifest, Withdrawn: plan.withdrawn, Follows: plan.follows}
 	s.manifest.Record = Record{By: p.By, Reason: plan.Reason, Config: p.ConfigDigest, Added: plan.Added, Removed: plan.Removed}
 	for _, key := range signer.Keyring().Keys() {
 		s.manifest.Record.Keys = append(s.manifest.Record.Keys, key.Fingerprint)
@@ -103,13 +103,16 @@ func (p *Publisher) signing(plan *Plan, now time.Time) (signer signsIndexes, at 
 }
 
 // attest lists the attestations of the snapshot's packages: those that the bucket has, or else those that come with a new
-// package.
+// package, or with one that is taken over.
 func (s *snapshot) attest(plan *Plan, files *Files) {
 	for _, name := range s.manifest.packages() {
 		for _, suffix := range layout.Attestations() {
 			o, ok := plan.have[string(plan.Stream)+"/"+name+suffix]
 			if !ok {
 				o, ok = files.attestations[name+suffix]
+			}
+			if from := plan.origins[string(plan.Stream)+"/"+name+suffix]; !ok && from != nil {
+				o, ok = Object{Size: from.info.Size, SHA256: from.sha256}, true
 			}
 			if ok {
 				s.list(string(plan.Stream)+"/"+name+suffix, o.Size, o.SHA256)
@@ -127,6 +130,10 @@ func (p *Plan) list(s *snapshot, files *Files, manifest, head bucket.Content) er
 	for _, class := range []layout.Class{layout.Package, layout.Attestation, layout.Hashed} {
 		for _, o := range s.manifest.Objects {
 			if _, ok := p.have[o.Name]; ok || o.Class != class {
+				continue
+			}
+			if from := p.origins[o.Name]; from != nil {
+				p.Writes = append(p.Writes, Write{Object: o, origin: from})
 				continue
 			}
 			c, ok := s.content[o.Name]

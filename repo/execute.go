@@ -182,7 +182,7 @@ func (run *execution) createOne(ctx context.Context, w Write) error {
 		marked, readErr := run.marked(ctx, w.Name)
 		have := ""
 		if readErr == nil {
-			have, readErr = run.digestOf(ctx, w.Name)
+			have, readErr = digestIn(ctx, run.Bucket, w.Name)
 		}
 		switch {
 		case errors.Is(readErr, bucket.ErrNotExist) && errors.Is(err, bucket.ErrCondition) && tries < 3:
@@ -247,13 +247,13 @@ func (run *execution) write(ctx context.Context, w Write) error {
 	return err
 }
 
-// digestOf finds the SHA-256 of an object, by reading it where the store does not know.
-func (run *execution) digestOf(ctx context.Context, name string) (string, error) {
-	info, err := run.Bucket.Stat(ctx, name)
+// digestIn finds the SHA-256 of an object of a bucket, by reading it where the store does not know.
+func digestIn(ctx context.Context, b bucket.Bucket, name string) (string, error) {
+	info, err := b.Stat(ctx, name)
 	if err != nil || info.SHA256 != "" {
 		return info.SHA256, err
 	}
-	r, _, err := run.Bucket.Open(ctx, name)
+	r, _, err := b.Open(ctx, name)
 	if err != nil {
 		return "", err
 	}

@@ -105,10 +105,10 @@ func (p *Publisher) keepsKeyring(stream *Stream, plan *Plan) error {
 }
 
 // withKeyring adds the keyring package to the files of a change, if the stream lacks it and there is somebody to sign here.
-// What is signed elsewhere has it among its files or goes without.
+// What is signed elsewhere has it among its files or goes without, and an alias has that of the stream that it follows.
 func (p *Publisher) withKeyring(ctx context.Context, stream *Stream, state *State, change Change, files *Files) (*Files, error) {
 	k := p.KeyringPackage
-	if k == nil || !stream.Members[k.Name].Keyring || !state.Exists() && files.Empty() || p.Signer == nil && change.signer == nil {
+	if k == nil || change.Follow != nil || state.Manifest.Follows != nil || !stream.Members[k.Name].Keyring || !state.Exists() && files.Empty() || p.Signer == nil && change.signer == nil {
 		return files, nil
 	}
 	lacks, err := p.LacksKeyring(stream, state)

@@ -57,6 +57,9 @@ type Plan struct {
 	keyring bool
 	// withdrawn is the new manifest's list.
 	withdrawn []Withdrawn
+	// follows is the new manifest's, and origins what is taken over from other objects, by the names of the new ones.
+	follows *Followed
+	origins map[string]*origin
 	// lost are the objects to put back.
 	lost []Write
 	// seen are the generations of pointers that planning came across.

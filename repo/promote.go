@@ -53,10 +53,11 @@ func (e *DivergedError) Error() string {
 		e.Stream, e.ToSerial, e.To, e.From, e.FromSerial, e.To)
 }
 
-// origin is an object of another bucket.
+// origin is an object of another bucket, or of another stream in this one.
 type origin struct {
 	bucket bucket.Bucket
 	info   bucket.Info
+	sha256 string // that it must have
 }
 
 // Promote plans to make the publication live that is live in another bucket, where it was staged, with the same bytes:
@@ -225,7 +226,7 @@ func (p *Plan) listPromotion(ctx context.Context, from bucket.Bucket, m *Manifes
 				return err
 			}
 			if _, ok := lacking[info.Name]; ok {
-				lacking[info.Name] = &origin{from, info}
+				lacking[info.Name] = &origin{from, info, sums[info.Name]}
 			}
 		}
 	}
@@ -269,26 +270,26 @@ func (p *Plan) listPromotion(ctx context.Context, from bucket.Bucket, m *Manifes
 	return nil
 }
 
-// take creates an object with the bytes that another bucket has under its name. Where the store can, it copies them by
-// itself; it may if the other bucket holds them under the digest that they must have. Otherwise they pass through here
+// take creates an object with the bytes that its origin has. Where the store can, it copies them by itself; it may if the
+// origin is held under the digest that they must have. Otherwise they pass through here
 // and are checked on their way.
 func (run *execution) take(ctx context.Context, w Write) error {
 	from, info := w.origin.bucket, w.origin.info
 	copier, ok := run.Bucket.(bucket.Copier)
 	if ok && info.SHA256 == "" { // a listing need not have told it
 		var err error
-		if info, err = from.Stat(ctx, w.Name); err != nil {
+		if info, err = from.Stat(ctx, info.Name); err != nil {
 			return err
 		}
 	}
 	if ok && info.SHA256 == w.SHA256 && info.Size == w.Size {
-		copied, err := copier.CopyFrom(ctx, from, info, putOptions(w.Name, bucket.IfAbsent))
+		copied, err := copier.CopyFrom(ctx, from, info, w.Name, putOptions(w.Name, bucket.IfAbsent))
 		switch {
 		case errors.Is(err, errors.ErrUnsupported):
 		case err != nil:
 			return err
 		case copied.Size != w.Size || copied.SHA256 != w.SHA256:
-			return fmt.Errorf("%s/%s: the store copied it with %d bytes and SHA-256 %q, and it should have %d and %s: do not promote until it is known why",
+			return fmt.Errorf("%s/%s: the store copied it with %d bytes and SHA-256 %q, and it should have %d and %s: do nothing with it until it is known why",
 				run.Bucket, w.Name, copied.Size, copied.SHA256, w.Size, w.SHA256)
 		default:
 			run.done(w.Size)
@@ -298,7 +299,7 @@ func (run *execution) take(ctx context.Context, w Write) error {
 	_, err := run.put(ctx, w.Name, bucket.Content{
 		Size: w.Size, SHA256: w.SHA256,
 		Open: func() (io.ReadCloser, error) {
-			r, _, err := from.Open(ctx, w.Name)
+			r, _, err := from.Open(ctx, info.Name)
 			return r, err
 		},
 	}, bucket.IfAbsent)

@@ -98,6 +98,10 @@ type Change struct {
 	Unyank bool
 	// To, if it is not 0, is the serial of an earlier publication whose packages the stream shall have again.
 	To int64
+	// Follow, if it is not nil, is the live state of another stream of the bucket: this one, an alias, shall have its packages
+	// and no others. It goes on from a publication of that stream to later ones only, and which stream it is decides who
+	// makes the change.
+	Follow *State
 	// Resign makes and signs the index anew even when its packages do not change.
 	Resign bool
 	// Adopt are the names of attestations, from a [*TakenError], that are published with the bytes that the bucket has.
@@ -138,7 +142,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		return nil, err
 	}
 	change.Add = files
-	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign
+	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign && (change.Follow == nil || state.Shows(change.Follow))
 	whole := change.concerns("rpm", state) || stream.Advisories != nil
 	now := p.Now().UTC()
 	var before Contents
@@ -179,6 +183,16 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 			return nil, err
 		}
 		after = after.withKeyringsOf(&stream, &before)
+	}
+	plan.follows = state.Manifest.Follows
+	if f := change.Follow; f != nil {
+		if after, err = p.followed(ctx, stream.Name, state, f); err != nil {
+			return nil, err
+		}
+		plan.follows = &Followed{Stream: f.Head.Stream, Serial: f.Head.Serial, Manifest: f.Head.Manifest}
+		if err := plan.borrow(ctx, p.Bucket, f); err != nil {
+			return nil, err
+		}
 	}
 	if after, err = after.without(slices.Concat(change.Yank, change.Retire)); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream.Name, err)
@@ -242,7 +256,7 @@ func (c *Change) concerns(half string, state *State) bool {
 	} else if c.Add != nil {
 		files.Rpms = c.Add.Rpms
 	}
-	return !files.publishedIn(state) || slices.ContainsFunc(c.Yank, in) || slices.ContainsFunc(c.Retire, in) || c.To != 0 || c.Resign
+	return !files.publishedIn(state) || slices.ContainsFunc(c.Yank, in) || slices.ContainsFunc(c.Retire, in) || c.To != 0 || c.Resign || c.Follow != nil
 }
 
 // begin starts a plan on top of a state with what is to be put back, and with what an earlier publication left unfinished;
@@ -281,6 +295,9 @@ func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *Stat
 // withdraw keeps the list of withdrawn packages: those that a yank or a rollback takes out come to it, and those that are
 // in the index again leave it.
 func withdraw(before []Withdrawn, plan *Plan, change Change, index map[string]string) []Withdrawn {
+	if change.Follow != nil {
+		return nil // an alias holds back what its stream holds back
+	}
 	var list []Withdrawn
 	for _, w := range before {
 		if _, back := index[w.Name]; !back {

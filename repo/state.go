@@ -75,6 +75,8 @@ type Manifest struct {
 	// Withdrawn are packages that a person took out of the index, by a yank or a rollback, and that have not come back
 	// since. Whoever fills in what is missing leaves them out.
 	Withdrawn []Withdrawn `json:"withdrawn,omitempty"`
+	// Follows tells, of an alias, whose packages it has; nil for all other streams.
+	Follows *Followed `json:"follows,omitempty"`
 	// Objects are the immutable objects, packages and hashed metadata, in the order of their names.
 	Objects []Object `json:"objects"`
 	// Pointers are the objects with fixed names, in the order in which they are brought up to date. Those of a
@@ -332,6 +334,11 @@ func (m *Manifest) check(stream layout.Stream, serial int64) error {
 	for _, o := range m.Objects {
 		if !strings.HasPrefix(o.Name, string(m.Stream)+"/") || !layout.ClassOf(o.Name).Policy().Immutable || o.Size < 0 || len(o.SHA256) != 64 {
 			return fmt.Errorf("names the object %q, which no snapshot of %s can hold", o.Name, m.Stream)
+		}
+	}
+	if f := m.Follows; f != nil {
+		if _, err := layout.ParseStream(string(f.Stream)); err != nil || f.Stream == stream || f.Serial < 1 || len(f.Manifest) != 64 {
+			return fmt.Errorf("follows serial %d of %q, which cannot be", f.Serial, f.Stream)
 		}
 	}
 	for _, p := range m.Pointers {

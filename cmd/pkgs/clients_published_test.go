@@ -45,6 +45,10 @@ func TestClients(t *testing.T) {
 		t.Parallel()
 		testStaged(t, p)
 	})
+	t.Run("alias", func(t *testing.T) {
+		t.Parallel()
+		testAlias(t, p)
+	})
 	t.Run("zypper", func(t *testing.T) {
 		for _, how := range repoAddresses {
 			t.Run(how, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/reconcile"
 	"sigs.k8s.io/pkgs/repo/verify"
 )
 
@@ -271,7 +272,16 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 	if cfg.CDN != nil && undelivered == nil && verified.Err() == nil {
 		undelivered = p.seePublished(ctx, cfg, b, result.Delivery, signing.keyring, added)
 	}
-	return result, errors.Join(verified.Err(), undelivered)
+	if verified.Err() == nil && len(plan.Added)+len(plan.Removed) > 0 {
+		result.Aliases, err = p.follow(ctx, cfg, signing, b, s.Name)
+		if result.Aliases != nil && p.output == "text" {
+			err = result.Aliases.Print(p.stdout)
+		}
+		if err == nil && result.Aliases != nil {
+			err = outcome(result.Aliases)
+		}
+	}
+	return result, errors.Join(verified.Err(), undelivered, err)
 }
 
 // publication is what commands that publish print as JSON: those that work on one stream print one, the others a list.
@@ -280,4 +290,6 @@ type publication struct {
 	Published bool           `json:"published"`
 	Verified  *verify.Report `json:"verified,omitempty"`
 	Delivery  *delivery      `json:"delivery,omitempty"`
+	// Aliases tells of the streams that followed.
+	Aliases *reconcile.Report `json:"aliases,omitempty"`
 }

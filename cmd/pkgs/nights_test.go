@@ -126,6 +126,7 @@ streams:
     keep: 2
     released: {marker: "release/latest-{minor}.txt", newest: release/latest.txt}
     packages: %[5]s
+  - {name: "core:/stable:/latest", alias: "core:/stable:/v{newest}"}
 `, c.signing, nightsArch, c.upstream.Config(), c.frozen, packages)
 	if c.frozen != "1.31" {
 		text += fmt.Sprintf("  - {name: \"core:/stable:/v{minor}\", versions: \">=1.31.0 <%s.0\", state: frozen, packages: %s}\n", c.frozen, packages)
@@ -213,6 +214,10 @@ func (c *community) check() {
 			}
 		}
 	}
+	newest := "core:/stable:/v" + c.markers["stable"].Minor()
+	if have, want := c.published("core:/stable:/latest"), c.published(newest); !maps.Equal(have, want) {
+		c.t.Errorf("%s: the alias has %v, and %s has %v", c.clock.Format(time.DateOnly), have, newest, want)
+	}
 }
 
 func compare(a, b string) int {
@@ -231,7 +236,7 @@ func (c *community) verifyAll() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for stream := range c.released {
+	for _, stream := range append(slices.Collect(maps.Keys(c.released)), "core:/stable:/latest") {
 		report, err := verify.Stream(context.Background(), verify.Config{Source: verify.FromBucket(c.bucket), Keyring: signing.keyring, Now: c.clock}, layout.Stream(stream))
 		if err == nil {
 			err = report.Err()

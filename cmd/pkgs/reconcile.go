@@ -160,11 +160,6 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	if err != nil {
 		return nil, err
 	}
-	cache, err := cfg.cacheDir()
-	if err != nil {
-		return nil, err
-	}
-
 	var problems []reconcile.Finding
 	streams, err := p.reconciled(ctx, cfg, up, b, names, func(stream string, err error) {
 		problems = append(problems, reconcile.Finding{Kind: reconcile.Upstreams, Severity: reconcile.Drift, Object: stream, Detail: err.Error()})
@@ -174,27 +169,12 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	}
 	show := p.progress("reconcile")
 	show.start(len(streams))
-	c := reconcile.Config{
-		Publisher: p.newPublisher(cfg, signing, b, nil),
-		Upstream:  up, Refresh: cfg.Reconcile.Refresh, Confirm: options.confirm, Quick: options.quick, Deep: options.deep,
-		Parallel: options.parallel, Cache: filepath.Join(cache, "attestations"), Log: p.log,
-		Done: func(s *reconcile.StreamReport) { show.step(string(s.Stream), s.Bytes) },
+	c, err := p.reconcileConfig(cfg, signing, b)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.CDN != nil {
-		edge, err := p.openCDN(cfg)
-		if err != nil {
-			return nil, err
-		}
-		if edge != nil {
-			c.Purge = edge.Purge
-		}
-		c.Patience = cmp.Or(cfg.CDN.Wait, 2*time.Minute)
-	}
-	if cfg.Reconcile.Public || cfg.CDN.reads() {
-		if c.Public, err = verify.FromURL(cfg.URL, &http.Client{Timeout: time.Minute}); err != nil {
-			return nil, err
-		}
-	}
+	c.Upstream, c.Confirm, c.Quick, c.Deep, c.Parallel = up, options.confirm, options.quick, options.deep, options.parallel
+	c.Done = func(s *reconcile.StreamReport) { show.step(string(s.Stream), s.Bytes) }
 	report := reconcile.Run(ctx, c, streams)
 	show.done()
 	if err := ctx.Err(); err != nil {
@@ -202,6 +182,30 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	}
 	report.Findings = append(append(report.Findings, problems...), keyFindings(newKeyReport(cfg, signing, p.now().UTC()))...)
 	return report, nil
+}
+
+// reconcileConfig is what the configuration says of reconciliations.
+func (p *program) reconcileConfig(cfg *config, signing *signingKeys, b bucket.Bucket) (reconcile.Config, error) {
+	c := reconcile.Config{Publisher: p.newPublisher(cfg, signing, b, nil), Refresh: cfg.Reconcile.Refresh, Log: p.log}
+	cache, err := cfg.cacheDir()
+	if err != nil {
+		return c, err
+	}
+	c.Cache = filepath.Join(cache, "attestations")
+	if cfg.CDN != nil {
+		edge, err := p.openCDN(cfg)
+		if err != nil {
+			return c, err
+		}
+		if edge != nil {
+			c.Purge = edge.Purge
+		}
+		c.Patience = cmp.Or(cfg.CDN.Wait, 2*time.Minute)
+	}
+	if cfg.Reconcile.Public || cfg.CDN.reads() {
+		c.Public, err = verify.FromURL(cfg.URL, &http.Client{Timeout: time.Minute})
+	}
+	return c, err
 }
 
 // keyFindings are what is due about the keys that sign.
@@ -219,25 +223,48 @@ func keyFindings(r *keyReport) []reconcile.Finding {
 // reconciled are the streams named, or all that exist or should.
 func (p *program) reconciled(ctx context.Context, cfg *config, up *upstream, b bucket.Bucket, names []string, problem func(string, error)) ([]reconcile.Stream, error) {
 	var configs []*streamConfig
+	aliases := false
 	for _, name := range names {
 		s, err := cfg.stream(name)
 		if err != nil {
 			return nil, err
 		}
 		configs = append(configs, s)
+		aliases = aliases || s.Alias != ""
 	}
-	if len(names) == 0 {
-		existing, err := cfg.published(ctx, b)
-		if err != nil {
+	var known []string // that an alias may follow: those that there are, and those that there will be
+	if len(names) == 0 || aliases {
+		var err error
+		if known, err = cfg.published(ctx, b); err != nil {
 			return nil, err
 		}
-		configs = up.streams(ctx, existing, problem)
+	}
+	if len(names) == 0 {
+		configs = up.streams(ctx, known, problem)
+	}
+	for _, s := range configs {
+		known = append(known, s.Name)
 	}
 	var streams []reconcile.Stream
 	for _, s := range configs {
-		streams = append(streams, reconcile.Stream{Stream: cfg.repoStream(s), Frozen: s.State == stateFrozen, Keep: s.Keep})
+		one, err := cfg.reconciledStream(s, known)
+		if err != nil {
+			return nil, err
+		}
+		streams = append(streams, one)
 	}
 	return streams, nil
+}
+
+// reconciledStream is what a reconciliation is told of a stream; known are the names of all streams that an alias may
+// follow.
+func (c *config) reconciledStream(s *streamConfig, known []string) (reconcile.Stream, error) {
+	stream := reconcile.Stream{Stream: c.repoStream(s), Frozen: s.State == stateFrozen, Keep: s.Keep}
+	var err error
+	if s.Alias != "" {
+		stream.Follows, err = c.targets(s, known)
+	}
+	return stream, err
 }
 
 // deliver writes the report where it was asked for, and tells whoever wants to know.

@@ -22,6 +22,8 @@ import (
 // streamConfig describes a stream, or with {minor} in its name one stream for each minor version.
 type streamConfig struct {
 	Name string `yaml:"name"`
+	// Alias makes the stream one that has the packages of the newest minor of others, such as core:/stable:/v{newest}.
+	Alias string `yaml:"alias"`
 	// Versions are those that the stream takes; for a {minor} it has to say at which minor they begin.
 	Versions build.Range `yaml:"versions"`
 	// Channels are those of its versions; without them the stream's name says which. CRI-O's prereleases of a minor have the
@@ -85,7 +87,11 @@ func (c *config) checkStreams() error {
 				return fmt.Errorf("streams: %s stands there twice", s.Name)
 			}
 		}
-		if err := c.checkStream(s); err != nil {
+		check := c.checkStream
+		if s.Alias != "" {
+			check = c.checkAlias
+		}
+		if err := check(s); err != nil {
 			return fmt.Errorf("stream %s: %w", s.Name, err)
 		}
 		if !s.template() {
@@ -331,6 +337,9 @@ func join[T ~string](words []T, between string) string {
 
 // admits tells why a version does not belong to the stream, or nil.
 func (s *streamConfig) admits(v release.Version) error {
+	if s.Alias != "" {
+		return usagef("stream %s has no versions of its own: it follows %s", s.Name, s.Alias)
+	}
 	if m := s.minor(); m != "" && v.Minor() != m {
 		return usagef("%s is a version of v%s, and stream %s holds v%s", v, v.Minor(), s.Name, m)
 	}
@@ -357,8 +366,11 @@ func (s *streamConfig) admits(v release.Version) error {
 	return nil
 }
 
-// changeable refuses to change a stream that is frozen.
+// changeable refuses to change a stream that is frozen, or that has the packages of another one.
 func (s *streamConfig) changeable() error {
+	if s.Alias != "" {
+		return usagef("stream %s follows %s: change that stream, and this one will have what it has", s.Name, s.Alias)
+	}
 	if s.State == stateFrozen {
 		return usagef("stream %s is frozen: it is signed again and never changed. Set its state to active in the configuration to change it", s.Name)
 	}
@@ -375,6 +387,15 @@ func (c *config) repoStream(s *streamConfig) repo.Stream {
 		Description: cmp.Or(s.Description, "Packages of "+name.Project()),
 		Members:     map[string]repo.Member{},
 		Advisories:  c.streamNotices(s),
+	}
+	if s.Alias != "" {
+		like := c.repoStream(c.newest(s))
+		for name, member := range like.Members {
+			member.Minor = ""
+			stream.Members[name] = member
+		}
+		stream.Architectures = like.Architectures
+		return stream
 	}
 	for _, a := range s.Architectures {
 		arch, _ := release.ParseArchitecture(a) // checked before

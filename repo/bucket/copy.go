@@ -17,11 +17,11 @@ import (
 
 // Copier is a bucket that can take an object over from some other buckets without its bytes passing through here.
 type Copier interface {
-	// CopyFrom writes the object that source names in the bucket from under the same name here, with the options of a
-	// Put, and promises what Put promises. Source is what from said of the object: its generation is the one that is
-	// copied, or nothing. Its digest is carried over; where the store computes digests, it is checked. The error
+	// CopyFrom writes the object that source names in the bucket from, which may be this one, under a name here, with the
+	// options of a Put, and promises what Put promises. Source is what from said of the object: its generation is the one
+	// that is copied, or nothing. Its digest is carried over; where the store computes digests, it is checked. The error
 	// matches errors.ErrUnsupported if the two buckets are too far apart for this: then Open there and Put here.
-	CopyFrom(ctx context.Context, from Bucket, source Info, options PutOptions) (Info, error)
+	CopyFrom(ctx context.Context, from Bucket, source Info, name string, options PutOptions) (Info, error)
 }
 
 var _ Copier = (*cloud)(nil)
@@ -33,20 +33,20 @@ var errSource = errors.New("the object to copy was overwritten or deleted: look 
 const copySlowest = 8 << 20
 
 // CopyFrom implements [Copier].
-func (c *cloud) CopyFrom(ctx context.Context, from Bucket, source Info, options PutOptions) (Info, error) {
-	info, err := c.copyFrom(ctx, from, source, options)
+func (c *cloud) CopyFrom(ctx context.Context, from Bucket, source Info, name string, options PutOptions) (Info, error) {
+	info, err := c.copyFrom(ctx, from, source, name, options)
 	if err != nil {
-		return Info{}, c.fail("copy", source.Name, err)
+		return Info{}, c.fail("copy", name, err)
 	}
 	return info, nil
 }
 
-func (c *cloud) copyFrom(ctx context.Context, from Bucket, source Info, options PutOptions) (Info, error) {
+func (c *cloud) copyFrom(ctx context.Context, from Bucket, source Info, name string, options PutOptions) (Info, error) {
 	there, ok := from.(*cloud)
 	if !ok {
 		return Info{}, fmt.Errorf("from %s to %s: %w", from, c, errors.ErrUnsupported)
 	}
-	key, err := c.key(source.Name)
+	key, err := c.key(name)
 	if err != nil {
 		return Info{}, err
 	}

@@ -23,7 +23,7 @@ func TestCopy(t *testing.T) {
 			t.Fatal(err)
 		}
 		options := PutOptions{ContentType: "application/x-rpm", CacheControl: "max-age=5", Condition: IfAbsent}
-		info, err := to.CopyFrom(ctx, from, source, options)
+		info, err := to.CopyFrom(ctx, from, source, source.Name, options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,17 +33,17 @@ func TestCopy(t *testing.T) {
 			t.Errorf("copied %+v; then there was %q, %+v", info, data, stat)
 		}
 		var e *Error
-		if _, err := to.CopyFrom(ctx, from, source, options); !errors.Is(err, ErrCondition) || !errors.As(err, &e) || e.Op != "copy" || e.Name != name {
+		if _, err := to.CopyFrom(ctx, from, source, source.Name, options); !errors.Is(err, ErrCondition) || !errors.As(err, &e) || e.Op != "copy" || e.Name != name {
 			t.Errorf("absent: %v", err)
 		}
 		options.Condition = IfGeneration("77")
-		if _, err := to.CopyFrom(ctx, from, source, options); !errors.Is(err, ErrCondition) {
+		if _, err := to.CopyFrom(ctx, from, source, source.Name, options); !errors.Is(err, ErrCondition) {
 			t.Errorf("another generation: %v", err)
 		}
 		options.Condition = IfGeneration(stat.Generation)
 		listed := source
 		listed.SHA256 = "" // as S3 lists it
-		if info, err := to.CopyFrom(ctx, from, listed, options); err != nil || info.SHA256 != source.SHA256 {
+		if info, err := to.CopyFrom(ctx, from, listed, listed.Name, options); err != nil || info.SHA256 != source.SHA256 {
 			t.Errorf("the generation that is there: %+v, %v", info, err)
 		}
 
@@ -51,12 +51,12 @@ func TestCopy(t *testing.T) {
 		options.Condition = nil
 		put(t, from, name, "other package")
 		for _, s := range []Info{source, listed, {Name: name, Generation: "77", SHA256: source.SHA256}} {
-			if _, err := to.CopyFrom(ctx, from, s, options); !errors.Is(err, errSource) || errors.Is(err, ErrCondition) {
+			if _, err := to.CopyFrom(ctx, from, s, s.Name, options); !errors.Is(err, errSource) || errors.Is(err, ErrCondition) {
 				t.Errorf("an overwritten source: %v", err)
 			}
 		}
 		source.Name = "missing"
-		if _, err := to.CopyFrom(ctx, from, source, options); !errors.Is(err, errSource) {
+		if _, err := to.CopyFrom(ctx, from, source, source.Name, options); !errors.Is(err, errSource) {
 			t.Errorf("a missing source: %v", err)
 		}
 		if data, _ := get(t, to, name); data != "package" {
@@ -71,7 +71,7 @@ func TestCopy(t *testing.T) {
 		source = put(t, from, "x", strings.Repeat("x", 1000))
 		for _, trouble := range []buckettest.Trouble{buckettest.Dropped, buckettest.Lost, buckettest.Short, buckettest.Late, buckettest.Status + 503, buckettest.Status + 429} {
 			f.Once(method, trouble)
-			info, err := to.CopyFrom(ctx, from, source, PutOptions{Condition: IfAbsent})
+			info, err := to.CopyFrom(ctx, from, source, source.Name, PutOptions{Condition: IfAbsent})
 			if err != nil {
 				t.Fatalf("trouble %d: %v", trouble, err)
 			}
@@ -80,7 +80,7 @@ func TestCopy(t *testing.T) {
 			}
 		}
 		for _, far := range []Bucket{NewMemory(), Options{}.newCloud(&address{}, newGCS("b", "https://other.example")), Options{}.newCloud(&address{}, &s3Store{endpoint: "https://other.example"})} {
-			if _, err := to.CopyFrom(ctx, far, source, PutOptions{}); !errors.Is(err, errors.ErrUnsupported) {
+			if _, err := to.CopyFrom(ctx, far, source, source.Name, PutOptions{}); !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("copied from far away: %v", err)
 			}
 		}

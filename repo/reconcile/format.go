@@ -183,6 +183,9 @@ func (s *StreamReport) verdict() string {
 	if s.Frozen {
 		verdict += " (frozen)"
 	}
+	if s.Follows != "" {
+		verdict += " (follows " + s.Follows.Leaf() + ")"
+	}
 	return verdict
 }
 

@@ -64,8 +64,8 @@ func (r *run) records(ctx context.Context) error {
 			return err
 		}
 	}
-	if !r.Deep && r.Cache == "" {
-		return nil
+	if r.stream.alias() || !r.Deep && r.Cache == "" {
+		return nil // of an alias the stream that it follows tells that
 	}
 	seen := map[string]bool{}
 	for _, name := range r.newest() {

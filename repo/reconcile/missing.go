@@ -169,6 +169,15 @@ func (r *run) makeOne(ctx context.Context, group []Package, dir string) error {
 
 // recover finds lost objects again, by making their packages once more where they are packages.
 func (r *run) recover(ctx context.Context, lost []string, dir string) (repo.Found, error) {
+	if r.stream.alias() {
+		found, err := repo.FindIn(ctx, r.Publisher.Bucket, r.state, lost)
+		if err != nil {
+			return nil, err
+		}
+		indexes, err := repo.Reproduce(ctx, r.Publisher.Bucket, r.state, lost, nil)
+		maps.Copy(found, indexes)
+		return found, err
+	}
 	files := &repo.Files{}
 	var again []Package
 	for _, name := range lost {

@@ -15,6 +15,14 @@
 // signed anew. An immutable object with other bytes than it was published with is an alarm: nobody but a person can tell
 // whether the bytes or the record of them is right. All kinds of findings are listed with [Kind].
 //
+// # Aliases
+//
+// An alias is a stream that has the packages of another one: that of the newest minor version, by a name which stays the
+// same. It has an index, a signature and names of its own, since clients ask their users when those of a repository change,
+// and copies of the package files, which the store makes. Aliases are worked on when all other streams are done. They move
+// forward only: to a newer minor version when its stream has a release, never back to an older one, and within a minor to
+// later publications of its stream. Such a publication may be a rollback or a yank, which an alias follows at once.
+//
 // # Many at once
 //
 // Streams are worked on in parallel. What goes wrong with one is in its report and does not stop the others. Two
@@ -28,6 +36,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,7 +53,14 @@ type Stream struct {
 	Frozen bool
 	// Keep is how many of the newest versions of each package stay in the index; 0 is all.
 	Keep int
+	// Follows makes the stream an alias, which has the packages of the newest of these streams that has any; they are given
+	// in the order of their minors, the newest last. Upstream is not asked for packages of an alias, which has the Members
+	// and Architectures of the stream that it follows.
+	Follows []repo.Stream
 }
+
+// alias tells whether the stream only shows what another one has.
+func (s *Stream) alias() bool { return s.Follows != nil }
 
 // Package is one package file that a stream should have.
 type Package struct {
@@ -121,19 +137,28 @@ func Run(ctx context.Context, cfg Config, streams []Stream) *Report {
 	var group errgroup.Group
 	group.SetLimit(cfg.Parallel)
 	done := make(chan struct{}, 1)
-	for i, s := range streams {
-		group.Go(func() error {
-			run := &run{Config: cfg, stream: s}
-			report.Streams[i] = run.reconcile(ctx)
-			if cfg.Done != nil {
-				done <- struct{}{}
-				cfg.Done(report.Streams[i])
-				<-done
+	var peers sync.Map // the *repo.State of each stream that is done, by its name
+	for _, aliases := range []bool{false, true} {
+		for i, s := range streams {
+			if s.alias() != aliases {
+				continue
 			}
-			return nil
-		})
+			group.Go(func() error {
+				run := &run{Config: cfg, stream: s, peers: &peers}
+				report.Streams[i] = run.reconcile(ctx)
+				if run.state != nil {
+					peers.Store(s.Name, run.state)
+				}
+				if cfg.Done != nil {
+					done <- struct{}{}
+					cfg.Done(report.Streams[i])
+					<-done
+				}
+				return nil
+			})
+		}
+		group.Wait() // no function returns an error
 	}
-	group.Wait() // no function returns an error
 	if cfg.Confirm && ctx.Err() == nil {
 		report.list(ctx, cfg)
 	}
@@ -165,6 +190,7 @@ type Kind string
 
 const (
 	Missing      Kind = "missing"      // a version, an architecture or a format of a released version is not published
+	Behind       Kind = "behind"       // an alias does not have the packages of the stream that it follows
 	Retired      Kind = "retired"      // a version makes room for newer ones
 	Withdrawn    Kind = "withdrawn"    // a released version is held back since somebody took it out
 	Lost         Kind = "lost"         // an object that was published is not there
@@ -212,6 +238,8 @@ type Finding struct {
 type StreamReport struct {
 	Stream layout.Stream `json:"stream"`
 	Frozen bool          `json:"frozen"`
+	// Follows is the stream whose packages an alias should have; empty for other streams.
+	Follows layout.Stream `json:"follows,omitempty"`
 	// Serial and Published are those of the live publication after the run; 0 if there is none.
 	Serial    int64     `json:"serial"`
 	Published time.Time `json:"published"`

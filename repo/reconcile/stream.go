@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/layout"
@@ -23,6 +24,7 @@ type run struct {
 	stream Stream
 	report *StreamReport
 	state  *repo.State
+	peers  *sync.Map
 	// unpurged tells that the CDN could not be asked to forget something.
 	unpurged bool
 	adopt    []string // attestations that a run left which died
@@ -115,8 +117,13 @@ func (r *run) once(ctx context.Context, work string) error {
 			return err
 		}
 	}
-	r.keyring()
-	missing := r.missing(ctx, &change)
+	var missing []Package
+	if r.stream.alias() {
+		r.follow(ctx, &change)
+	} else {
+		r.keyring()
+		missing = r.missing(ctx, &change)
+	}
 	plan, err := r.plan(ctx, change, lost, missing, work)
 	if err != nil || plan == nil {
 		return err
@@ -198,7 +205,7 @@ func (r *run) plan(ctx context.Context, change repo.Change, lost []string, missi
 			r.add(Lost, Alarm, name, "cannot be had again with the bytes that it had: yank it, or bring it back from a backup")
 		}
 	}
-	if !r.state.Exists() && (change.Add == nil || change.Add.Empty()) {
+	if !r.state.Exists() && (change.Add == nil || change.Add.Empty()) && change.Follow == nil {
 		return nil, nil
 	}
 	return r.Publisher.Plan(ctx, r.stream.Stream, change)
