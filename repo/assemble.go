@@ -129,7 +129,11 @@ func (p *Plan) list(s *snapshot, files *Files, manifest, head bucket.Content) er
 	}
 	for _, class := range []layout.Class{layout.Package, layout.Attestation, layout.Hashed} {
 		for _, o := range s.manifest.Objects {
-			if _, ok := p.have[o.Name]; ok || o.Class != class {
+			have, ok := p.have[o.Name]
+			if ok && have.SHA256 != o.SHA256 {
+				return &ImmutableError{Name: o.Name, Want: o.SHA256, Have: have.SHA256, Serial: have.Since}
+			}
+			if ok || o.Class != class {
 				continue
 			}
 			if from := p.origins[o.Name]; from != nil {

@@ -1,15 +1,19 @@
 package repo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 
+	"sigs.k8s.io/pkgs/repo/apt"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
+	"sigs.k8s.io/pkgs/repo/yum"
 )
 
 // Followed tells which publication of another stream of the same bucket an alias has the packages of.
@@ -31,10 +35,32 @@ func (e *BehindError) Error() string {
 	return fmt.Sprintf("stream %s has the packages of serial %d of %s already, and goes on from there, not back to %d: look at that stream again", e.Alias, e.Has, e.Stream, e.Offered)
 }
 
-// Shows tells whether the stream has the very packages of another one, and says so.
+// Shows tells whether the stream is an alias that has the packages of another one. It may have published some of them
+// before with other bytes, see [Contents.keeping].
 func (s *State) Shows(followed *State) bool {
 	have := s.Manifest.Follows
-	return have != nil && have.Stream == followed.Head.Stream && maps.Equal(s.Manifest.digests(), followed.Manifest.digests())
+	return have != nil && have.Stream == followed.Head.Stream && slices.Equal(s.Packages(), followed.Packages())
+}
+
+// keeping returns the contents with the packages that were published before, instead of those that have the same names. What
+// is published never changes, and two minors that an alias follows one after the other can have the same version of a
+// companion with other signatures in its rpms.
+func (c Contents) keeping(before Contents) Contents {
+	kept := Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms)}
+	debs, rpms := map[string]*apt.Package{}, map[string]*yum.Package{}
+	for _, p := range before.Debs {
+		debs[p.Filename] = p
+	}
+	for _, p := range before.Rpms {
+		rpms[p.Href] = p
+	}
+	for i, p := range kept.Debs {
+		kept.Debs[i] = cmp.Or(debs[p.Filename], p)
+	}
+	for i, p := range kept.Rpms {
+		kept.Rpms[i] = cmp.Or(rpms[p.Href], p)
+	}
+	return kept
 }
 
 // followed are the contents of the stream that an alias follows, from its signed index; no package is read.
@@ -58,7 +84,7 @@ func (p *Publisher) followed(ctx context.Context, alias layout.Stream, state, fo
 }
 
 // borrow finds what a plan that follows another stream copies from there: packages and attestations, by the names that they
-// get. What the alias has already is left out.
+// get. What the alias has already is left out, and so is what attests a package that it has.
 func (p *Plan) borrow(ctx context.Context, b bucket.Bucket, followed *State) error {
 	from, to := string(followed.Head.Stream)+"/", string(p.Stream)+"/"
 	lacking := map[string]Object{}
@@ -67,7 +93,9 @@ func (p *Plan) borrow(ctx context.Context, b bucket.Bucket, followed *State) err
 		if o.Class != layout.Package && o.Class != layout.Attestation {
 			continue
 		}
-		if _, ok := p.have[name]; !ok {
+		_, there := p.have[name]
+		_, attested := p.have[layout.Attested(name)]
+		if !there && !attested {
 			lacking[o.Name] = o
 		}
 	}
@@ -90,31 +118,28 @@ func (p *Plan) borrow(ctx context.Context, b bucket.Bucket, followed *State) err
 	return nil
 }
 
-// FindIn looks for the bytes of packages and attestations that a bucket has lost of an alias: the stream that it follows
-// has them, too. What is not there with the digest that it must have is not in the result.
-func FindIn(ctx context.Context, b bucket.Bucket, state *State, lost []string) (Found, error) {
+// FindIn looks for the bytes of packages and attestations that a bucket has lost of an alias: one of the streams that it
+// followed has them, too. What is not there with the digest that it must have is not in the result.
+func FindIn(ctx context.Context, b bucket.Bucket, state *State, lost []string, streams []layout.Stream) (Found, error) {
 	found := Found{}
-	if state.Manifest.Follows == nil {
-		return found, nil
-	}
 	for _, name := range lost {
 		o, ok := state.Manifest.object(name)
 		if !ok || o.Class != layout.Package && o.Class != layout.Attestation {
 			continue
 		}
-		there := string(state.Manifest.Follows.Stream) + strings.TrimPrefix(name, string(state.Head.Stream))
-		sum, err := digestIn(ctx, b, there)
-		if errors.Is(err, bucket.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if sum == o.SHA256 {
-			found[name] = bucket.Content{Size: o.Size, SHA256: o.SHA256, Open: func() (io.ReadCloser, error) {
-				r, _, err := b.Open(ctx, there)
-				return r, err
-			}}
+		for _, stream := range streams {
+			there := string(stream) + strings.TrimPrefix(name, string(state.Head.Stream))
+			sum, err := digestIn(ctx, b, there)
+			if err == nil && sum == o.SHA256 {
+				found[name] = bucket.Content{Size: o.Size, SHA256: o.SHA256, Open: func() (io.ReadCloser, error) {
+					r, _, err := b.Open(ctx, there)
+					return r, err
+				}}
+				break
+			}
+			if err != nil && !errors.Is(err, bucket.ErrNotExist) {
+				return nil, err
+			}
 		}
 	}
 	return found, nil

@@ -189,6 +189,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		if after, err = p.followed(ctx, stream.Name, state, f); err != nil {
 			return nil, err
 		}
+		after = after.keeping(before)
 		plan.follows = &Followed{Stream: f.Head.Stream, Serial: f.Head.Serial, Manifest: f.Head.Manifest}
 		if err := plan.borrow(ctx, p.Bucket, f); err != nil {
 			return nil, err

@@ -67,7 +67,7 @@ func ClassOf(name string) Class {
 		return Hashed
 	case strings.HasSuffix(base, ".deb"), strings.HasSuffix(base, ".rpm"):
 		return Package
-	case isAttestation(base):
+	case Attested(base) != "":
 		return Attestation
 	case strings.Contains(name, "/by-hash/"), strings.Contains(name, "/rpm-snapshots/"):
 		return Hashed
@@ -89,13 +89,14 @@ const (
 	Provenance = ".intoto.json"
 )
 
-func isAttestation(base string) bool {
+// Attested is the name of the package that an attestation called name is about; empty for all other names.
+func Attested(name string) string {
 	for _, suffix := range Attestations() {
-		if of, ok := strings.CutSuffix(base, suffix); ok && (strings.HasSuffix(of, ".deb") || strings.HasSuffix(of, ".rpm")) {
-			return true
+		if of, ok := strings.CutSuffix(name, suffix); ok && (strings.HasSuffix(of, ".deb") || strings.HasSuffix(of, ".rpm")) {
+			return of
 		}
 	}
-	return false
+	return ""
 }
 
 // isHex tells whether s is a SHA-256 digest in lower-case hex.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
@@ -18,12 +19,15 @@ import (
 
 const aliasName = layout.Stream("core:/stable:/latest")
 
-// minors gives each stream the releases of its own minor.
+// companion is a release that goes with every minor.
+const companion = "v1.30.0"
+
+// minors gives each stream the releases of its own minor, and the companion.
 type minors struct{ *fakeUpstream }
 
 func (u minors) Wanted(ctx context.Context, stream layout.Stream, published []Package) ([]Package, error) {
 	all, err := u.fakeUpstream.Wanted(ctx, stream, published)
-	return slices.DeleteFunc(all, func(p Package) bool { return !strings.HasPrefix(p.Release, stream.Leaf()+".") }), err
+	return slices.DeleteFunc(all, func(p Package) bool { return !strings.HasPrefix(p.Release, stream.Leaf()+".") && p.Release != companion }), err
 }
 
 // aliasScene is a scene with streams of three minors and an alias of the newest.
@@ -222,6 +226,37 @@ func TestAliasDamage(t *testing.T) {
 	s.shows("its stream lacks a file", "1.35.0")
 	s.only("its stream is whole again", s.night(), Finding{Kind: Behind, Repaired: true})
 	s.shows("its stream is whole again", "1.36.0")
+}
+
+// The same version of a companion goes with two minors, and its rpms were signed by another key in between. Its name is
+// taken in the alias, whose users go on to get the bytes that were published.
+func TestAliasCompanion(t *testing.T) {
+	s := newAliasScene(t, bucket.NewMemory())
+	for i := range s.streams {
+		s.streams[i].Members = map[string]repo.Member{"kubectl": {Main: true}}
+	}
+	for i := range s.streams[0].Follows {
+		s.streams[0].Follows[i].Members = s.streams[1].Members
+	}
+	s.upstream.releases = []string{"1.30.0", "1.35.0"}
+	s.night(s.streams[0], s.streams[2])
+	s.shows("the first night", "1.30.0", "1.35.0")
+
+	two := readSigner(t, "two")
+	s.keyring, s.upstream.signer, s.upstream.dir = keys.Merge(s.keyring, two.Keyring()), two, t.TempDir()
+	s.night(s.streams[0], s.streams[2])
+	s.upstream.releases = append(s.upstream.releases, "1.36.0")
+	s.only("a new minor", s.night(s.streams[0], s.streams[3]), Finding{Kind: Behind, Repaired: true})
+	s.shows("a new minor", "1.30.0", "1.36.0")
+	const file = "/rpm/x86_64/kubectl-1.30.0-1.1.x86_64.rpm"
+	alias, old, other := s.read(string(aliasName)+file), s.read("core:/stable:/v1.35"+file), s.read("core:/stable:/v1.36"+file)
+	if bytes.Equal(old, other) || !bytes.Equal(alias, old) {
+		t.Errorf("the companion's rpm is the old one %t, and the minors have the same %t", bytes.Equal(alias, old), bytes.Equal(old, other))
+	}
+	s.remove(string(aliasName) + file)
+	s.only("it is lost", s.night(), Finding{Kind: Lost, Severity: Repair, Repaired: true, Object: string(aliasName) + file})
+	s.only("the next night", s.night())
+	s.shows("the next night", "1.30.0", "1.36.0")
 }
 
 // Whoever looked at the stream before the alias followed a later publication cannot take it back, nor can two at once.

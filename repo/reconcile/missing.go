@@ -170,7 +170,11 @@ func (r *run) makeOne(ctx context.Context, group []Package, dir string) error {
 // recover finds lost objects again, by making their packages once more where they are packages.
 func (r *run) recover(ctx context.Context, lost []string, dir string) (repo.Found, error) {
 	if r.stream.alias() {
-		found, err := repo.FindIn(ctx, r.Publisher.Bucket, r.state, lost)
+		var streams []layout.Stream
+		for _, s := range slices.Backward(r.stream.Follows) {
+			streams = append(streams, s.Name)
+		}
+		found, err := repo.FindIn(ctx, r.Publisher.Bucket, r.state, lost, streams)
 		if err != nil {
 			return nil, err
 		}
@@ -226,9 +230,7 @@ func (r *run) recover(ctx context.Context, lost []string, dir string) (repo.Foun
 // packageOf is the name, below the stream, of the package that an object is or that it attests.
 func (r *run) packageOf(object string) (string, bool) {
 	name := strings.TrimPrefix(object, string(r.stream.Name)+"/")
-	for _, suffix := range layout.Attestations() {
-		name = strings.TrimSuffix(name, suffix)
-	}
+	name = cmp.Or(layout.Attested(name), name)
 	return name, layout.ClassOf(name) == layout.Package
 }
 
