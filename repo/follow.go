@@ -46,7 +46,7 @@ func (s *State) Shows(followed *State) bool {
 // is published never changes, and two minors that an alias follows one after the other can have the same version of a
 // companion with other signatures in its rpms.
 func (c Contents) keeping(before Contents) Contents {
-	kept := Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms)}
+	kept := Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms), Advisories: c.Advisories}
 	debs, rpms := map[string]*apt.Package{}, map[string]*yum.Package{}
 	for _, p := range before.Debs {
 		debs[p.Filename] = p

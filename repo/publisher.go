@@ -204,7 +204,11 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	old, all := before.digests(), after.digests()
 	plan.Added, plan.Removed = only(all, old), only(old, all)
 	plan.Kept -= len(plan.Removed)
-	plan.Unmet = stream.advise(&after, before.Advisories, withdraw(state.Manifest.Withdrawn, plan, change, all))
+	published := before.Advisories
+	if change.Follow != nil {
+		published = after.Advisories
+	}
+	plan.Unmet = stream.advise(&after, published, withdraw(state.Manifest.Withdrawn, plan, change, all))
 	plan.Advisories = advisoryChanges(before.Advisories, after.Advisories)
 	if len(plan.Added)+len(plan.Removed)+len(plan.Advisories) == 0 && !change.Resign {
 		if !state.Exists() {

@@ -30,7 +30,7 @@ func (c *config) checkAlias(s *streamConfig) error {
 	if s.template() {
 		return fmt.Errorf("an alias is one stream: leave %s out of its name", minorMark)
 	}
-	if s.Packages != nil || s.Architectures != nil || s.Channels != nil || !s.Versions.First().IsZero() || s.Released != (releasedConfig{}) ||
+	if s.Packages != nil || s.Advisories != nil || s.Architectures != nil || s.Channels != nil || !s.Versions.First().IsZero() || s.Released != (releasedConfig{}) ||
 		s.State != "" || s.Keep != 0 || s.Revision != "" || s.RpmRevision != "" {
 		return errors.New("an alias has what the stream has that it follows: leave everything out but name, alias and description")
 	}

@@ -394,7 +394,7 @@ func (c *config) repoStream(s *streamConfig) repo.Stream {
 			member.Minor = ""
 			stream.Members[name] = member
 		}
-		stream.Architectures = like.Architectures
+		stream.Architectures, stream.Advisories = like.Architectures, like.Advisories
 		return stream
 	}
 	for _, a := range s.Architectures {

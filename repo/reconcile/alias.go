@@ -31,7 +31,7 @@ func (r *run) follow(ctx context.Context, change *repo.Change) {
 		if i != at && (!state.Exists() || state.Describe(&target).Latest == "") {
 			continue
 		}
-		r.stream.Members, r.stream.Architectures = target.Members, target.Architectures
+		r.stream.Members, r.stream.Architectures, r.stream.Advisories = target.Members, target.Architectures, target.Advisories
 		r.report.Follows = target.Name
 		if !r.state.Shows(state) {
 			change.Follow, change.Reason = state, fmt.Sprintf("follows serial %d of %s", state.Head.Serial, target.Name)

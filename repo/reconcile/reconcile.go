@@ -54,8 +54,8 @@ type Stream struct {
 	// Keep is how many of the newest versions of each package stay in the index; 0 is all.
 	Keep int
 	// Follows makes the stream an alias, which has the packages of the newest of these streams that has any; they are given
-	// in the order of their minors, the newest last. Upstream is not asked for packages of an alias, which has the Members
-	// and Architectures of the stream that it follows.
+	// in the order of their minors, the newest last. Upstream is not asked for packages of an alias, which has the Members,
+	// Architectures and Advisories of the stream that it follows.
 	Follows []repo.Stream
 }
 
