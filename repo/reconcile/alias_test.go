@@ -27,7 +27,9 @@ type minors struct{ *fakeUpstream }
 
 func (u minors) Wanted(ctx context.Context, stream layout.Stream, published []Package) ([]Package, error) {
 	all, err := u.fakeUpstream.Wanted(ctx, stream, published)
-	return slices.DeleteFunc(all, func(p Package) bool { return !strings.HasPrefix(p.Release, stream.Leaf()+".") && p.Release != companion }), err
+	return slices.DeleteFunc(all, func(p Package) bool {
+		return !strings.HasPrefix(p.Release, stream.Leaf()+".") && p.Release != companion
+	}), err
 }
 
 // aliasScene is a scene with streams of three minors and an alias of the newest.
