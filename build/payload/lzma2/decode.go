@@ -1,6 +1,7 @@
 package lzma2
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 )
@@ -244,7 +245,7 @@ func (d *Decoder) bit(p *probability) uint32 {
 	return 1
 }
 
-// literal decodes a byte. Most bits of most data are in literals, so the coder's variables are held in registers here.
+// literal decodes a byte.
 func (d *Decoder) literal() error {
 	before := uint32(0)
 	at := len(d.out) - d.start
@@ -253,27 +254,82 @@ func (d *Decoder) literal() error {
 	}
 	context := uint32(at)&(1<<d.literalPosition-1)<<d.literalContext + before>>(8-d.literalContext)
 	p := (*[0x300]probability)(d.literals[0x300*context:])
-	other, same := uint32(0), uint32(0)
-	if d.state >= firstAfterMatch {
+	var c byte
+	var taken int
+	if d.state < firstAfterMatch {
+		c, d.code, d.width, taken = freeLiteral(p, d.code, d.width, d.ahead())
+	} else {
 		distance := int(d.last[0]) + 1
 		if distance > at {
 			return errData
 		}
-		other, same = uint32(d.out[len(d.out)-distance]), 0x100
+		c, d.code, d.width, taken = otherLiteral(p, d.code, d.width, d.ahead(), d.out[len(d.out)-distance])
 	}
-	code, width, in, next := d.code, d.width, d.in, d.at
-	node := uint32(1)
+	if d.at += taken; d.at > len(d.in) {
+		return errData
+	}
+	d.out = append(d.out, c)
+	switch {
+	case d.state < 4:
+		d.state = 0
+	case d.state < 10:
+		d.state -= 3
+	default:
+		d.state -= 6
+	}
+	return nil
+}
+
+// ahead is the next eight bytes, which are at least as many as a literal takes in, the first one highest.
+func (d *Decoder) ahead() (v uint64) {
+	if d.at+8 <= len(d.in) {
+		return binary.BigEndian.Uint64(d.in[d.at:])
+	}
+	var rest [8]byte
+	if d.at < len(d.in) {
+		copy(rest[:], d.in[d.at:])
+	}
+	return binary.BigEndian.Uint64(rest[:])
+}
+
+// freeLiteral decodes a byte of which nothing is known, and says how many bytes it took in. Most bits of most data are such,
+// and neither can a processor guess most of them. So no jump depends on a bit, what it can lead to is fetched before it is
+// known, and all variables are held in registers.
+func freeLiteral(p *[0x300]probability, code, width uint32, in uint64) (c byte, newCode, newWidth uint32, taken int) {
+	node, now := uint32(1), uint32(p[1])
+	for node < 0x100 {
+		left, right := uint32(p[node<<1]), uint32(p[node<<1+1])
+		if width < minWidth {
+			width <<= 8
+			code = code<<8 | uint32(in>>56)
+			in <<= 8
+			taken++
+		}
+		bound := width >> probabilityBits * now
+		rest := int64(code) - int64(bound)
+		zero := uint32(rest >> 63) // all ones for the bit 0
+		p[node] = probability(int32(now) - (int32(now)+towardsZero&int32(zero))>>moveBits)
+		code = uint32(rest) + bound&zero
+		width -= bound
+		width += (bound - width) & zero
+		now = right ^ (left^right)&zero
+		node = node<<1 + 1 + zero
+	}
+	return byte(node), code, width, taken
+}
+
+// otherLiteral decodes a byte that is not the one that would have made the match before longer.
+func otherLiteral(p *[0x300]probability, code, width uint32, in uint64, not byte) (c byte, newCode, newWidth uint32, taken int) {
+	node, other, same := uint32(1), uint32(not), uint32(0x100)
 	for node < 0x100 {
 		other <<= 1
 		chosen := other & same
 		q := &p[same+chosen+node]
 		if width < minWidth {
 			width <<= 8
-			code <<= 8
-			if next < len(in) {
-				code |= uint32(in[next])
-			}
-			next++
+			code = code<<8 | uint32(in>>56)
+			in <<= 8
+			taken++
 		}
 		bound := width >> probabilityBits * uint32(*q)
 		if code < bound {
@@ -289,20 +345,7 @@ func (d *Decoder) literal() error {
 			same = chosen
 		}
 	}
-	d.code, d.width, d.at = code, width, next
-	if next > len(in) {
-		return errData
-	}
-	d.out = append(d.out, byte(node))
-	switch {
-	case d.state < 4:
-		d.state = 0
-	case d.state < 10:
-		d.state -= 3
-	default:
-		d.state -= 6
-	}
-	return nil
+	return byte(node), code, width, taken
 }
 
 func (d *Decoder) tree(p []probability, n uint) uint32 {
