@@ -98,8 +98,8 @@ func (p *program) promote(ctx context.Context, cfg *config, from, to bucket.Buck
 		}
 		all.add(p.carryOut(ctx, cfg, &signingKeys{keyring: trusted}, to, target, publisher, plan, show, confirm))
 	}
-	if len(names) == 0 && p.output == "text" {
-		fmt.Fprintf(p.stdout, "no stream of %s was ever published in %s\n", cfg.file, from)
+	if len(names) == 0 {
+		all.add(nil, fmt.Errorf("no stream of %s was ever published in %s: there is nothing to promote", cfg.file, from))
 	}
 	return all.printList(p)
 }

@@ -50,14 +50,16 @@ It needs the public keys only: those of the configuration's signing key and keyr
 			if err != nil {
 				return err
 			}
-			source := verify.Source(nil)
-			if url == "" {
-				source = verify.FromBucket(b)
-			} else if source, err = verify.FromURL(url, &http.Client{Timeout: 30 * time.Minute}); err != nil {
-				return usageError{err}
+			source, behind := verify.FromBucket(b), b
+			if url != "" {
+				// Whoever checks a mirror need not be able to read the bucket.
+				behind = nil
+				if source, err = verify.FromURL(url, &http.Client{Timeout: 30 * time.Minute}); err != nil {
+					return usageError{err}
+				}
 			}
 			var all results[checked]
-			p.verifyAll(cmd.Context(), &all, source, trusted, cfg, names)
+			p.verifyAll(cmd.Context(), &all, source, behind, trusted, cfg, names)
 			if audit {
 				p.audit(cmd.Context(), &all, b, cfg, trusted, names)
 			}
@@ -88,20 +90,36 @@ type checked struct {
 	Audit *repo.AuditReport `json:"audit,omitempty"`
 }
 
-// verifyAll checks streams one after the other and prints a report of each. Without names it checks all that were ever
-// published.
-func (p *program) verifyAll(ctx context.Context, all *results[checked], source verify.Source, trusted *keys.Keyring, cfg *config, names []string) {
+// checkable lists the streams that were ever published, as far as anything tells so: one that has lost what clients begin
+// with is one to check all the more. The bucket is nil if only the source can be asked.
+func (p *program) checkable(ctx context.Context, source verify.Source, b bucket.Bucket, cfg *config) ([]string, error) {
+	listed, err := verify.Listed(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.existing(ctx, func(ctx context.Context, stream layout.Stream) (bool, error) {
+		if slices.Contains(listed, stream) {
+			return true, nil
+		}
+		if b != nil {
+			if _, err := b.Stat(ctx, stream.Head()); err == nil || !errors.Is(err, bucket.ErrNotExist) {
+				return err == nil, err
+			}
+		}
+		return verify.Published(ctx, source, stream)
+	})
+}
+
+// verifyAll checks streams one after the other and prints a report of each. Without names it checks all that are checkable.
+func (p *program) verifyAll(ctx context.Context, all *results[checked], source verify.Source, b bucket.Bucket, trusted *keys.Keyring, cfg *config, names []string) {
 	if len(names) == 0 {
 		var err error
-		names, err = cfg.existing(ctx, func(ctx context.Context, stream layout.Stream) (bool, error) {
-			return verify.Published(ctx, source, stream)
-		})
-		if err != nil {
+		if names, err = p.checkable(ctx, source, b, cfg); err != nil {
 			all.add(nil, err)
 			return
 		}
-		if len(names) == 0 && p.output == "text" {
-			fmt.Fprintf(p.stdout, "no stream of %s was ever published in %s\n", cfg.file, source)
+		if len(names) == 0 {
+			all.add(nil, fmt.Errorf("no stream of %s was ever published in %s: there is nothing to verify", cfg.file, source))
 		}
 	}
 	for _, name := range names {

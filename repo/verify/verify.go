@@ -19,6 +19,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,6 +143,38 @@ func Stream(ctx context.Context, cfg Config, stream layout.Stream) (*Report, err
 	}
 	slices.SortFunc(c.report.Findings, func(a, b Finding) int { return strings.Compare(a.String(), b.String()) })
 	return c.report, nil
+}
+
+// maxListing is the size of the largest streams.json that is read, in bytes.
+const maxListing = 16 << 20
+
+// Listed lists the streams that a source says it has, in streams.json; none if that is missing. Nobody has signed it.
+func Listed(ctx context.Context, source Source) ([]layout.Stream, error) {
+	r, err := source.Open(ctx, layout.Streams)
+	if errors.Is(err, ErrMissing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var list struct {
+		Streams []struct {
+			Stream layout.Stream `json:"stream"`
+		} `json:"streams"`
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxListing))
+	if err == nil {
+		err = json.Unmarshal(data, &list)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s in %s: %w", layout.Streams, source, err)
+	}
+	var streams []layout.Stream
+	for _, s := range list.Streams {
+		streams = append(streams, s.Stream)
+	}
+	return streams, nil
 }
 
 // Published tells whether a source has anything of a stream that a client would begin with.
