@@ -69,7 +69,9 @@ func (r *run) walk(ctx context.Context) (debs, rpms []file, err error) {
 		switch {
 		case ext == ".rpm":
 			rpms = append(rpms, file{path: rel})
-		case !r.Dists || strings.HasPrefix(rel, "pool/"):
+		case r.Dists && !strings.HasPrefix(rel, "pool/"):
+			r.refuse(fmt.Errorf("%s: lies outside of pool, where the layout dists has its packages: move it there", rel))
+		default:
 			debs = append(debs, file{path: rel})
 		}
 		return nil
