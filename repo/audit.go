@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo/apt"
@@ -33,7 +34,7 @@ type AuditReport struct {
 //   - who published, with which configuration and which keys, is there;
 //   - the packages that came and went are the difference to the publication before;
 //   - an index has the publication's date or serial in it and was signed at its time by keys that the record names and that
-//     are in trusted.
+//     are in trusted, and if the other has not, it is that of the publication before.
 //
 // So somebody who can write to the bucket and rewrites the whole chain with HEAD can pretend that others had published, or
 // for other reasons, and cannot pretend that anything else was published or at another time, without a signing key.
@@ -90,12 +91,9 @@ func (m *Manifest) audit(before *Manifest, trusted *keys.Keyring) error {
 	if !slices.Equal(r.Added, only(all, old)) || !slices.Equal(r.Removed, only(old, all)) {
 		return wrong("the record says that %d packages came and %d went, and the manifests differ by others", len(r.Added), len(r.Removed))
 	}
-	signed, err := m.signed(trusted)
+	signed, err := m.signed(before, trusted)
 	if err != nil {
 		return wrong("%w", err)
-	}
-	if len(signed) == 0 {
-		return wrong("no index was signed at %s with its date or serial", m.Time.Format("2006-01-02 15:04:05"))
 	}
 	for _, s := range signed {
 		if !slices.Contains(r.Keys, s.Key.Fingerprint) {
@@ -106,15 +104,23 @@ func (m *Manifest) audit(before *Manifest, trusted *keys.Keyring) error {
 }
 
 // signed are the signatures on the indexes that were made for this very publication, and at its time: apt's has its date,
-// and yum's its serial. They are verified as of that time.
-func (m *Manifest) signed(trusted *keys.Keyring) (all []sign.Signature, err error) {
+// and yum's its serial. They are verified as of that time. There is at least one, and what was not made for this publication
+// is what the one before had: so no older index comes back with a manifest that nobody needs a key to write.
+func (m *Manifest) signed(before *Manifest, trusted *keys.Keyring) (all []sign.Signature, err error) {
 	at := m.Time.Add(backdate)
-	add := func(signatures []sign.Signature) {
+	add := func(signatures []sign.Signature, own bool, names ...string) error {
 		for _, s := range signatures {
-			if s.Created.Equal(m.Time) {
+			if own && s.Created.Equal(m.Time) {
 				all = append(all, s)
 			}
 		}
+		for _, name := range names {
+			p, _ := m.pointer(name)
+			if old, ok := before.pointer(name); !own && (!ok || old.Data != p.Data) {
+				return fmt.Errorf("%s is neither made for this publication nor that of the one before", name)
+			}
+		}
+		return nil
 	}
 	if p, ok := m.pointer(m.Stream.Deb(layout.InRelease)); ok {
 		text, signatures, err := sign.VerifyClearsigned([]byte(p.Data), trusted, at)
@@ -125,8 +131,8 @@ func (m *Manifest) signed(trusted *keys.Keyring) (all []sign.Signature, err erro
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.Name, err)
 		}
-		if release.Date.Equal(m.Time) {
-			add(signatures)
+		if err := add(signatures, release.Date.Equal(m.Time), p.Name); err != nil {
+			return nil, err
 		}
 	}
 	if p, ok := m.pointer(m.Stream.Rpm(layout.Repomd)); ok {
@@ -139,9 +145,12 @@ func (m *Manifest) signed(trusted *keys.Keyring) (all []sign.Signature, err erro
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p.Name, err)
 		}
-		if repomd.Revision == strconv.FormatInt(m.Serial, 10) {
-			add(signatures)
+		if err := add(signatures, repomd.Revision == strconv.FormatInt(m.Serial, 10), p.Name, asc.Name); err != nil {
+			return nil, err
 		}
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("no index was signed at %s with its date or serial", m.Time.Format(time.DateTime))
 	}
 	return all, nil
 }

@@ -179,7 +179,7 @@ func TestAuditForged(t *testing.T) {
 		"who":            {func(m *Manifest) { m.Record.By = "" }, "does not say who"},
 		"why":            {func(m *Manifest) { m.Record.Reason = "" }, "does not say why"},
 		"configuration":  {func(m *Manifest) { m.Record.Config = "" }, "with which configuration"},
-		"time":           {func(m *Manifest) { m.Time = m.Time.Add(-1e9) }, "no index was signed at"},
+		"time":           {func(m *Manifest) { m.Time = m.Time.Add(-1e9) }, "neither made for this publication"},
 		"keys":           {func(m *Manifest) { m.Record.Keys = []string{"0123"} }, "and the record names [0123]"},
 		"what came":      {func(m *Manifest) { m.Record.Added = m.Record.Added[1:] }, "the manifests differ by others"},
 		"what went":      {func(m *Manifest) { m.Record.Removed = []string{"deb/x.deb"} }, "the manifests differ by others"},

@@ -279,7 +279,11 @@ func TestOrphans(t *testing.T) {
 
 	// What was published once and left the index is another matter.
 	carryOut(t, p, testStream(), Change{Yank: only(packages(t, "1.35.1", "another").digests(), nil), Reason: "a test"})
-	if _, err := add(t, p, packages(t, "1.35.1", "third")); !errors.As(err, &taken) || taken.Orphan || taken.Serial != 2 || !strings.Contains(err.Error(), "serial 2 named it") {
+	again, err := p.Plan(t.Context(), testStream(), Change{Add: packages(t, "1.35.1", "third"), Unyank: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Execute(t.Context(), again); !errors.As(err, &taken) || taken.Orphan || taken.Serial != 2 || !strings.Contains(err.Error(), "serial 2 named it") {
 		t.Errorf("a name taken by a publication: error %v", err)
 	}
 

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,6 +115,9 @@ func (p *Publisher) Promote(ctx context.Context, from bucket.Bucket, stream Stre
 }
 
 // since lists the manifests of another bucket that follow the one which is live here, the newest first, with their digests.
+// Whoever may write to that bucket can write manifests: so the indexes of each must have been signed for it, or be those of
+// the one before. In a bucket that is empty nothing can be taken back, and the newest alone is looked at: the keys of the
+// oldest may not be known any more.
 func (p *Publisher) since(ctx context.Context, from bucket.Bucket, source, state *State) ([]Ref, error) {
 	diverged := &DivergedError{
 		Stream: source.Head.Stream, From: from.String(), To: p.Bucket.String(), FromSerial: source.Head.Serial, ToSerial: state.Head.Serial,
@@ -126,8 +130,20 @@ func (p *Publisher) since(ctx context.Context, from bucket.Bucket, source, state
 		return nil, errors.Join(err, diverged)
 	}
 	var refs []Ref
+	var later *Manifest
+	var wrong error
 	met := !state.Exists()
+	own := func(before *Manifest) {
+		if later == nil || wrong != nil || !state.Exists() && later.Serial < source.Head.Serial {
+			return
+		}
+		if _, err := later.signed(before, p.Keyring); err != nil {
+			wrong = fmt.Errorf("nothing is promoted: %w", &ChainError{Stream: later.Stream, Serial: later.Serial, Err: err})
+		}
+	}
 	err := walk(ctx, from, source, func(m *Manifest, sha256 string) bool {
+		own(m)
+		later = m
 		if m.Serial == state.Head.Serial {
 			met = sha256 == state.Head.Manifest
 			return false
@@ -138,7 +154,10 @@ func (p *Publisher) since(ctx context.Context, from bucket.Bucket, source, state
 	if err == nil && !met {
 		err = diverged
 	}
-	return refs, err
+	if !state.Exists() {
+		own(&Manifest{})
+	}
+	return refs, cmp.Or(err, wrong)
 }
 
 // digests are the SHA-256 of the packages of the index, by their names below the stream.

@@ -335,14 +335,18 @@ func (m *Manifest) check(stream layout.Stream, serial int64) error {
 		if !strings.HasPrefix(o.Name, string(m.Stream)+"/") || !layout.ClassOf(o.Name).Policy().Immutable || o.Size < 0 || len(o.SHA256) != 64 {
 			return fmt.Errorf("names the object %q, which no snapshot of %s can hold", o.Name, m.Stream)
 		}
+		if sum := layout.NamedDigest(o.Name); sum != "" && sum != o.SHA256 {
+			return fmt.Errorf("names the object %q, and says that its SHA-256 is %s", o.Name, o.SHA256)
+		}
 	}
 	if f := m.Follows; f != nil {
 		if _, err := layout.ParseStream(string(f.Stream)); err != nil || f.Stream == stream || f.Serial < 1 || len(f.Manifest) != 64 {
 			return fmt.Errorf("follows serial %d of %q, which cannot be", f.Serial, f.Stream)
 		}
 	}
+	pointers := m.Stream.Pointers()
 	for _, p := range m.Pointers {
-		if !strings.HasPrefix(p.Name, string(m.Stream)+"/") || layout.ClassOf(p.Name) != layout.Pointer {
+		if !slices.Contains(pointers, p.Name) {
 			return fmt.Errorf("names the pointer %q, which no snapshot of %s can hold", p.Name, m.Stream)
 		}
 		if p.Lead != "" {

@@ -99,6 +99,15 @@ func Attested(name string) string {
 	return ""
 }
 
+// NamedDigest is the SHA-256 that an object must have because its name says so, as the names of by-hash objects and of yum's
+// indexes do; empty if the name says nothing.
+func NamedDigest(name string) string {
+	if first, _, _ := strings.Cut(path.Base(name), "-"); isHex(first) {
+		return first
+	}
+	return ""
+}
+
 // isHex tells whether s is a SHA-256 digest in lower-case hex.
 func isHex(s string) bool {
 	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""

@@ -78,6 +78,14 @@ func (s Stream) Deb(name string) string { return string(s) + "/deb/" + name }
 // Rpm is the object name of a file of the stream's yum repository; name is relative to that repository's root.
 func (s Stream) Rpm(name string) string { return string(s) + "/rpm/" + name }
 
+// Pointers are the object names of all pointers that a stream can have.
+func (s Stream) Pointers() []string {
+	return []string{
+		s.Deb(ReleaseKey), s.Deb(InRelease), s.Deb(Packages), s.Deb(PackagesGz), s.Deb(Release), s.Deb(ReleaseGpg),
+		s.Rpm(RepomdKey), s.Rpm(Mirrorlist), s.Rpm(Repomd), s.Rpm(RepomdAsc),
+	}
+}
+
 // RpmSnapshot is the object name of a file of the immutable yum repository of one publication; sha256 is the digest of
 // its repomd.xml. It is in the name because two publishers may prepare the same serial, and one of them will lose it: what
 // they prepare must not have the same names.

@@ -266,7 +266,8 @@ func (c *check) signedBy(signatures []sign.Signature) {
 	}
 }
 
-// key checks that a published key file has every key that signed.
+// key checks that a published key file has every key that signed, and none that is not trusted: users who are given that
+// would believe whatever it signs from then on.
 func (c *check) key(ctx context.Context, name string) error {
 	data, err := c.get(ctx, name)
 	if data == nil || err != nil {
@@ -285,6 +286,11 @@ func (c *check) hasSigners(name string, data []byte) error {
 	for _, fingerprint := range c.report.SignedBy {
 		if !slices.ContainsFunc(published.Keys(), func(k keys.Info) bool { return k.Fingerprint == fingerprint }) {
 			c.found(name, "lacks the key %s, which signed the index", fingerprint)
+		}
+	}
+	for _, k := range published.Keys() {
+		if !slices.ContainsFunc(c.Keyring.Keys(), func(t keys.Info) bool { return t.Fingerprint == k.Fingerprint }) {
+			c.found(name, "gives users the key %s, which is not among those to trust", k.Fingerprint)
 		}
 	}
 	return nil
