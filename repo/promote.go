@@ -289,9 +289,9 @@ func (p *Plan) listPromotion(ctx context.Context, from bucket.Bucket, m *Manifes
 	return nil
 }
 
-// take creates an object with the bytes that its origin has. Where the store can, it copies them by itself; it may if the
-// origin is held under the digest that they must have. Otherwise they pass through here
-// and are checked on their way.
+// take creates an object with the bytes that its origin has. Where the store can, it copies them by itself, once they have
+// been read here and have the digest that they must have: what a store says of that may be what somebody told it who wrote
+// them. Within one bucket that is who writes here, too. Otherwise they pass through here and are checked on their way.
 func (run *execution) take(ctx context.Context, w Write) error {
 	from, info := w.origin.bucket, w.origin.info
 	copier, ok := run.Bucket.(bucket.Copier)
@@ -302,6 +302,11 @@ func (run *execution) take(ctx context.Context, w Write) error {
 		}
 	}
 	if ok && info.SHA256 == w.SHA256 && info.Size == w.Size {
+		if from != run.Bucket {
+			if err := readOrigin(ctx, from, info, w.SHA256); err != nil {
+				return err
+			}
+		}
 		copied, err := copier.CopyFrom(ctx, from, info, w.Name, putOptions(w.Name, bucket.IfAbsent))
 		switch {
 		case errors.Is(err, errors.ErrUnsupported):
@@ -322,5 +327,22 @@ func (run *execution) take(ctx context.Context, w Write) error {
 			return r, err
 		},
 	}, bucket.IfAbsent)
+	return err
+}
+
+// readOrigin reads the generation of an object that is to be copied, and holds it against the digest that it must have.
+func readOrigin(ctx context.Context, from bucket.Bucket, info bucket.Info, sha256 string) error {
+	r, now, err := from.Open(ctx, info.Name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if now.Generation != info.Generation {
+		return fmt.Errorf("%s/%s: was overwritten while it was to be promoted", from, info.Name)
+	}
+	have, err := digestReader(r)
+	if err == nil && have != sha256 {
+		err = &AlteredError{Bucket: from.String(), Name: info.Name, Want: sha256, Have: have}
+	}
 	return err
 }

@@ -1,8 +1,10 @@
 package repo
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -134,4 +136,41 @@ func TestForgedManifest(t *testing.T) {
 			t.Errorf("a manifest that it cannot be: %v, want one that says %q", err, want)
 		}
 	}
+}
+
+// copying is a store that copies by itself, and believes of an object's digest what it was told.
+type copying struct{ *bucket.Memory }
+
+func (c copying) CopyFrom(ctx context.Context, from bucket.Bucket, source bucket.Info, name string, options bucket.PutOptions) (bucket.Info, error) {
+	data, _, err := readAll(ctx, from, source.Name, maxIndex)
+	if err != nil {
+		return bucket.Info{}, err
+	}
+	info, err := c.Put(ctx, name, text(data), options)
+	info.SHA256 = source.SHA256
+	return info, err
+}
+
+// TestPromoteClaimedDigest: a package that is not what its store was told takes no name in production. Names there are for
+// good.
+func TestPromoteClaimedDigest(t *testing.T) {
+	from, to := staging(t)
+	production := bucket.NewMemory()
+	to.Bucket = copying{production}
+	mustAdd(t, from, packages(t, "1.35.0", "0"))
+	const name = string(streamName) + "/deb/amd64/kubectl_1.35.0-1.1_amd64.deb"
+	if err := from.Bucket.(*bucket.Memory).Corrupt(name, func(data []byte) []byte { data[len(data)-1] ^= 1; return data }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := promote(t, from, to); !errors.As(err, new(*AlteredError)) {
+		t.Errorf("promoted what is not what its store says: %v", err)
+	}
+	if _, err := production.Stat(t.Context(), name); !errors.Is(err, bucket.ErrNotExist) {
+		t.Errorf("it has its name in production: %v", err)
+	}
+	if err := from.Bucket.(*bucket.Memory).Corrupt(name, func(data []byte) []byte { data[len(data)-1] ^= 1; return data }); err != nil {
+		t.Fatal(err)
+	}
+	mustPromote(t, from, to)
+	check(t, production)
 }
