@@ -175,7 +175,7 @@ func TestAdvisoriesOfflineAndPromoted(t *testing.T) {
 	stream.Advisories = []Notice{notice("EX-1", "first", "kubectl-1.35.0-1.1")}
 	dir := filepath.Join(t.TempDir(), "request")
 	p.Signer, p.Now = nil, func() time.Time { return asked }
-	plan, r, err := p.Request(t.Context(), dir, stream, Change{}, signer(t).Keyring())
+	plan, r, err := request(t, p, dir, stream, Change{}, signer(t).Keyring())
 	if err != nil || r == nil || len(plan.Advisories) != 1 {
 		t.Fatalf("got %v, %v, %v", plan, r, err)
 	}

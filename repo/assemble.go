@@ -85,6 +85,9 @@ func (p *Publisher) signing(plan *Plan, now time.Time) (signer signsIndexes, at 
 	if at = now.Add(-backdate).Truncate(time.Second); !at.After(before) {
 		at = before.Add(time.Second)
 	}
+	if d, ok := plan.signer.(*draft); ok && d.at.After(before) && !d.at.After(now) {
+		at = d.at
+	}
 	g, signed := plan.signer.(*given)
 	if signed {
 		at = g.index.Time

@@ -24,6 +24,19 @@ type Followed struct {
 	Manifest string `json:"manifest"`
 }
 
+// state is the stream as it was when that publication was live.
+func (f *Followed) state(ctx context.Context, b bucket.Bucket) (*State, error) {
+	data, err := hashed(ctx, b, f.Stream.Manifest(f.Serial, f.Manifest), f.Manifest)
+	if err != nil {
+		return nil, err
+	}
+	s := &State{Head: Head{Stream: f.Stream, Serial: f.Serial, Manifest: f.Manifest}, Generation: "earlier"}
+	if err := decodeJSON(data, &s.Manifest); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Stream.Manifest(f.Serial, f.Manifest), err)
+	}
+	return s, nil
+}
+
 // BehindError refuses to take an alias back to an earlier publication of the stream that it follows: whoever wants that has
 // looked at the stream too long ago.
 type BehindError struct {

@@ -76,26 +76,23 @@ func ReadObject(ctx context.Context, b bucket.Bucket, o Object) ([]byte, error) 
 // Empty tells that there are no packages.
 func (f *Files) Empty() bool { return len(f.Debs)+len(f.Rpms) == 0 }
 
-// Outdated tells what in the signatures of the live publication is not what the publisher would make them now: other keys
-// sign, or other keys are given to users. It is empty if nothing is.
+// Outdated tells what in the signatures of the live publication is not what it would be now: other keys sign, here or
+// elsewhere, or other keys are given to users. It is empty if nothing is.
 func (p *Publisher) Outdated(s *State) (string, error) {
 	key, err := p.Keyring.Armor()
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{s.Head.Stream.Deb(layout.ReleaseKey), s.Head.Stream.Rpm(layout.RepomdKey)} {
+	for _, name := range keyringPointers(s.Head.Stream) {
 		if pointer, ok := s.Manifest.pointer(name); ok && pointer.Data != string(key) {
 			return "other keys are published than the configuration has", nil
 		}
 	}
-	if p.Signer == nil {
-		return "", nil
+	by := p.Elsewhere
+	if p.Signer != nil {
+		by = p.Signer.Keyring()
 	}
-	var fingerprints []string
-	for _, k := range p.Signer.Keyring().Keys() {
-		fingerprints = append(fingerprints, k.Fingerprint)
-	}
-	if !slices.Equal(fingerprints, s.Manifest.Record.Keys) {
+	if by != nil && !slices.Equal(fingerprints(by), s.Manifest.Record.Keys) {
 		return "other keys signed than the configuration has", nil
 	}
 	return "", nil

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -42,6 +41,8 @@ import (
 // for an index. Nothing in it is believed: see [NewReview].
 type Request struct {
 	Stream layout.Stream `json:"stream"`
+	// Asked is when it was written.
+	Asked time.Time `json:"asked"`
 	// Keys are the fingerprints of the keys that are to sign, in their order: apt's index by all of them, all else by the
 	// first.
 	Keys []string `json:"keys"`
@@ -89,7 +90,9 @@ type ChangeRequest struct {
 	Resign   bool     `json:"resign,omitempty"`
 	Backfill bool     `json:"backfill,omitempty"`
 	Unyank   bool     `json:"unyank,omitempty"`
-	Reason   string   `json:"reason,omitempty"`
+	// Follow is the publication of another stream whose packages an alias shall have.
+	Follow *Followed `json:"follow,omitempty"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // Names of the files of a request.
@@ -140,6 +143,11 @@ func (r *Request) check() error {
 	halves := [][]string{{"deb"}, {"rpm"}, {"deb", "rpm"}}
 	if i.From < 0 || i.Serial != i.From+1 || (i.From == 0) != (i.Base == "") || !slices.ContainsFunc(halves, func(h []string) bool { return slices.Equal(h, i.Halves) }) {
 		return errors.New("is not a request for the publication that follows another")
+	}
+	if f := i.Change.Follow; f != nil {
+		if _, err := layout.ParseStream(string(f.Stream)); err != nil {
+			return err
+		}
 	}
 	// It is shown to the person who decides, and could hide or forge what else is shown.
 	if i.Reason == "" || len(i.Reason) > maxReason || !utf8.ValidString(i.Reason) || strings.ContainsFunc(i.Reason, func(c rune) bool { return !unicode.IsPrint(c) }) {
@@ -198,55 +206,35 @@ func fingerprints(ring *keys.Keyring) []string {
 	return list
 }
 
-// RequestPackages writes to the folder dir the request for signatures on the rpms of packages that are not signed, which
-// lie below files, by keys. It returns nil when there are none.
-func RequestPackages(dir, files string, stream layout.Stream, by *keys.Keyring) (*Request, error) {
-	r := &Request{Stream: stream, Keys: fingerprints(by)}
-	err := filepath.WalkDir(files, func(file string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(file) != ".rpm" {
-			return err
-		}
-		signature, err := signatureOf(file)
-		if err == nil && signature.Packet == nil {
-			r.Packages = append(r.Packages, UnsignedPackage{File: filepath.Base(file), Header: signature.Header})
-		}
-		return err
-	})
-	if err != nil || len(r.Packages) == 0 {
-		return nil, err
-	}
-	return r, r.write(dir, nil)
-}
-
-// Request plans a change whose index is signed elsewhere, and writes to the folder dir the request for those signatures. by
-// are the keys that are to sign. The plan can be printed, but not executed. When it is to publish nothing, the request is
-// nil.
-func (p *Publisher) Request(ctx context.Context, dir string, stream Stream, change Change, by *keys.Keyring) (*Plan, *Request, error) {
+// draftRequest plans a change whose index is signed elsewhere by keys, and makes the request for those signatures and its
+// files besides request.json. The plan can be printed, but not executed. When it is to publish nothing, the request is nil.
+// at, if it is not zero, is the date of the index; it must lie between the last publication and now.
+func (p *Publisher) draftRequest(ctx context.Context, stream Stream, change Change, by *keys.Keyring, at time.Time) (*Plan, *Request, map[string][]byte, error) {
 	if len(by.Keys()) == 0 {
-		return nil, nil, errors.New("nobody is to sign: name the public key with signing.public in the configuration")
+		return nil, nil, nil, errors.New("nobody is to sign: name the public key with signing.public in the configuration")
 	}
-	draft := &draft{by: by}
+	draft := &draft{by: by, at: at}
 	change.signer = draft
 	plan, err := p.Plan(ctx, stream, change)
 	if err != nil || plan.Reason == "" {
-		return plan, nil, err
+		return plan, nil, nil, err
 	}
-	r := &Request{Stream: stream.Name, Keys: fingerprints(by), Index: &IndexRequest{
+	r := &Request{Stream: stream.Name, Asked: p.Now().UTC().Truncate(time.Second), Keys: fingerprints(by), Index: &IndexRequest{
 		Serial: plan.Serial, From: plan.From, Base: plan.base.Head.Manifest, Time: plan.Time, Until: plan.Time.Add(p.Validity),
 		Added: plan.Added, Removed: plan.Removed, Reason: plan.Reason, Halves: plan.fresh,
-		Change: ChangeRequest{change.Yank, change.Retire, change.To, change.Resign, change.Backfill, change.Unyank, change.Reason},
+		Change: ChangeRequest{change.Yank, change.Retire, change.To, change.Resign, change.Backfill, change.Unyank, plan.following(change), change.Reason},
 	}}
 	if r.Index.Sign, err = draft.sums(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	files, err := plan.contents.texts(plan.fresh)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if plan.base.Exists() {
 		seen := &remembering{Bucket: p.Bucket, seen: map[string][]byte{}}
 		if _, err := live(ctx, seen, plan.base, p.Keyring, p.Now().UTC(), true, nil); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		for _, name := range append(livePointers(stream.Name), keyringPointers(stream.Name)...) {
 			if pointer, ok := plan.base.Manifest.pointer(name); ok {
@@ -257,7 +245,15 @@ func (p *Publisher) Request(ctx context.Context, dir string, stream Stream, chan
 			files[path.Join(liveFolder, name)] = data
 		}
 	}
-	return plan, r, r.write(dir, files)
+	return plan, r, files, nil
+}
+
+// following is the publication that a change has an alias follow; nil if it has it follow none.
+func (p *Plan) following(change Change) *Followed {
+	if change.Follow == nil {
+		return nil
+	}
+	return p.follows
 }
 
 // livePointers are the signed files with which a client begins to read the index of a stream.
@@ -352,6 +348,7 @@ var _ signsIndexes = (*sign.Signer)(nil)
 // draft stands for a signer: it notes what is to be signed, and signs nothing.
 type draft struct {
 	by       *keys.Keyring
+	at       time.Time // of the index, if it is not zero
 	releases []*apt.Release
 	repomds  []*yum.Repomd
 }

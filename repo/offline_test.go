@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo/bucket"
 )
 
@@ -25,6 +26,16 @@ type offline struct {
 	plan   *Plan
 }
 
+// request writes a request to a folder.
+func request(t testing.TB, p *Publisher, dir string, stream Stream, change Change, by *keys.Keyring) (*Plan, *Request, error) {
+	t.Helper()
+	plan, r, files, err := p.draftRequest(t.Context(), stream, change, by, time.Time{})
+	if err == nil && r != nil {
+		err = r.write(dir, files)
+	}
+	return plan, r, err
+}
+
 func newOffline(t testing.TB) *offline {
 	t.Helper()
 	o := &offline{bucket: bucket.NewMemory(), files: packages(t, "1.35.1", "two"), dir: filepath.Join(t.TempDir(), "request")}
@@ -33,7 +44,7 @@ func newOffline(t testing.TB) *offline {
 	mustAdd(t, p, packages(t, "1.35.0", "one"))
 	p.Signer = nil
 	p.Now = func() time.Time { return asked }
-	plan, r, err := p.Request(context.Background(), o.dir, testStream(), Change{Add: o.files}, signer(t).Keyring())
+	plan, r, err := request(t, p, o.dir, testStream(), Change{Add: o.files}, signer(t).Keyring())
 	if err != nil || r == nil {
 		t.Fatalf("got %v, %v", r, err)
 	}

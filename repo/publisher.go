@@ -34,6 +34,8 @@ type Config struct {
 	// Signer signs new indexes. It may be nil where nothing new is published: finishing a publication that was cut
 	// off needs no key.
 	Signer *sign.Signer
+	// Elsewhere are the keys that sign on another machine, in their order, where there is no Signer; nil if that is not known.
+	Elsewhere *keys.Keyring
 	// Keys says how long the signing keys may be used, and what exceptions there are.
 	Keys KeyPolicy
 	// KeyringPackage is the package that brings the keyring to the users of the streams of which it is a member; nil if there

@@ -244,6 +244,9 @@ func (v *Review) index(ctx context.Context, from *carried) error {
 	if i.Change.Backfill {
 		v.Notes = append(v.Notes, "its packages may be older than what the stream has")
 	}
+	if f := i.Change.Follow; f != nil {
+		v.Notes = append(v.Notes, fmt.Sprintf("it is to have the packages of serial %d of %s", f.Serial, f.Stream))
+	}
 	if i.Change.Unyank {
 		v.Notes = append(v.Notes, "its packages may be such as were taken out of the index before")
 	}

@@ -234,7 +234,7 @@ func (o *offline) swapLive(t *testing.T) {
 	}
 	p.Now = func() time.Time { return asked }
 	dir := filepath.Join(t.TempDir(), "other")
-	if _, _, err := p.Request(t.Context(), dir, other, Change{Resign: true, Reason: "test"}, signer(t).Keyring()); err != nil {
+	if _, _, err := request(t, p, dir, other, Change{Resign: true, Reason: "test"}, signer(t).Keyring()); err != nil {
 		t.Fatal(err)
 	}
 	live := filepath.Join(o.dir, liveFolder)
@@ -262,7 +262,7 @@ func TestReviewKeys(t *testing.T) {
 		p.Now = func() time.Time { return now.Add(-5 * time.Hour) }
 		mustAdd(t, p, published)
 		p.Now, p.Keys.Unannounced = func() time.Time { return asked }, []string{sum(signs)}
-		if _, r, err := p.Request(t.Context(), dir, testStream(), Change{Resign: true, Reason: "test"}, by(signs)); err != nil || r == nil {
+		if _, r, err := request(t, p, dir, testStream(), Change{Resign: true, Reason: "test"}, by(signs)); err != nil || r == nil {
 			t.Fatal(err)
 		}
 	}
@@ -351,7 +351,7 @@ func TestReviewReplaces(t *testing.T) {
 	again := func(at time.Time, replace bool) error {
 		p := publisher(t, o.bucket)
 		p.Signer, p.Now = nil, func() time.Time { return at }
-		if _, _, err := p.Request(t.Context(), o.dir, testStream(), Change{Add: o.files}, signer(t).Keyring()); err != nil {
+		if _, _, err := request(t, p, o.dir, testStream(), Change{Add: o.files}, signer(t).Keyring()); err != nil {
 			t.Fatal(err)
 		}
 		r, err := ReadRequest(o.dir)

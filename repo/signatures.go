@@ -78,35 +78,6 @@ func replaceFile(name string, data []byte) error {
 	return os.Rename(f.Name(), name)
 }
 
-// HeaderSigner hands out the signatures on rpm headers when packages are built again. by are the keys that were to sign, of
-// which the first has.
-func (s *Signatures) HeaderSigner(by *keys.Keyring, now time.Time) *SignedHeaders {
-	return &SignedHeaders{s, by.Split()[0], now}
-}
-
-// SignedHeaders has signatures that were made elsewhere. It is the HeaderSigner of package build.
-type SignedHeaders struct {
-	signatures *Signatures
-	by         *keys.Keyring
-	now        time.Time
-}
-
-// RPMHeader returns the signature on a header.
-func (s *SignedHeaders) RPMHeader(_ context.Context, header []byte, at time.Time) ([]byte, error) {
-	packet, ok := s.signatures.Headers[headerSum(header)]
-	if !ok {
-		return nil, errors.New("is not among the packages that were signed: the release, the definitions or the program has changed since; ask for signatures again")
-	}
-	good, err := sign.VerifyBinary(header, packet, s.by, s.now)
-	if err != nil {
-		return nil, err
-	}
-	if !good[0].Created.Equal(at) {
-		return nil, fmt.Errorf("the signature is dated %s where %s was expected", good[0].Created.Format(time.RFC3339), at.Format(time.RFC3339))
-	}
-	return packet, nil
-}
-
 // given stands for a signer that is elsewhere and has signed.
 type given struct {
 	signatures *Signatures
@@ -178,8 +149,14 @@ func (p *Publisher) PlanSigned(ctx context.Context, stream Stream, r *Request, s
 		return nil, fmt.Errorf("stream %s: the index that was signed has expired on %s: ask for signatures again with the command that wrote the request", stream.Name, stamp(until))
 	}
 	c := i.Change
+	var follow *State
+	if f := c.Follow; f != nil {
+		if follow, err = f.state(ctx, p.Bucket); err != nil {
+			return nil, err
+		}
+	}
 	plan, err := p.Plan(ctx, stream, Change{
-		Add: files, Yank: c.Yank, Retire: c.Retire, To: c.To, Resign: c.Resign, Backfill: c.Backfill, Unyank: c.Unyank, Reason: c.Reason, Base: state,
+		Add: files, Yank: c.Yank, Retire: c.Retire, To: c.To, Resign: c.Resign, Backfill: c.Backfill, Unyank: c.Unyank, Follow: follow, Reason: c.Reason, Base: state,
 		signer: &given{signatures: s, by: by, index: i, now: p.Now().UTC()},
 	})
 	if err == nil && plan.Reason == "" {

@@ -6,25 +6,21 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"sigs.k8s.io/pkgs/build"
 	"sigs.k8s.io/pkgs/build/release"
+	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
-)
-
-// The folders of a publication that is signed elsewhere: two requests, of which the first is there when there are rpms to
-// sign, and the packages, which stay with the publisher.
-const (
-	packagesRequest = "1-packages"
-	indexRequest    = "2-index"
-	packagesFolder  = "packages"
 )
 
 // addUnsigned adds the flag of the commands whose index can be signed elsewhere.
@@ -40,6 +36,14 @@ func nothingToConfirm(unsigned string, confirm bool) error {
 	return usagef("--unsigned publishes nothing that --confirm could confirm: pkgs publish %s --confirm does, when it is signed", unsigned)
 }
 
+// outbox is the folder of a stream for what is signed elsewhere.
+func (p *program) outbox(cfg *config, signing *signingKeys, dir string, stream layout.Stream) (*repo.Outbox, error) {
+	if len(signing.by.Keys()) == 0 {
+		return nil, usagef("%s does not say whose signatures to ask for: name the public key with signing.public", cfg.file)
+	}
+	return &repo.Outbox{Dir: dir, Stream: stream, By: signing.by, Validity: cfg.validity, Now: p.now}, nil
+}
+
 // cutUnsigned goes as far with a cut as it can be gone without the key: to a request for signatures on the packages or,
 // when they are there, for those on the index.
 func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Version, s *streamConfig, out string, change repo.Change) error {
@@ -50,14 +54,15 @@ func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Versio
 	if err != nil {
 		return err
 	}
-	if len(signing.by.Keys()) == 0 {
-		return usagef("%s does not say whose signatures to ask for: name the public key with signing.public", cfg.file)
+	stream := layout.Stream(s.Name)
+	box, err := p.outbox(cfg, signing, out, stream)
+	if err != nil {
+		return err
 	}
 	b, err := p.openBucket(cfg.address(cfg.Bucket))
 	if err != nil {
 		return err
 	}
-	stream := layout.Stream(s.Name)
 	state, err := repo.ReadState(ctx, b, stream)
 	if err != nil {
 		return err
@@ -67,45 +72,72 @@ func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Versio
 		return err
 	}
 	requests = unpublished(requests, state)
-	first, packages := filepath.Join(out, packagesRequest), filepath.Join(out, packagesFolder)
-	signatures, err := readAnswer(first)
+	// What is signed and can still be published is not built over.
+	if w, err := box.Index(state); err != nil {
+		return err
+	} else if w != nil && w.Signed {
+		return &repo.WaitingError{Waiting: *w}
+	}
+	headers, err := box.Headers()
 	if err != nil {
 		return err
 	}
-	var headers *signingKeys
-	if signatures != nil {
-		headers = &signingKeys{by: signing.by, keyring: signing.keyring, signed: signatures.HeaderSigner(signing.by, p.now().UTC())}
+	again := fmt.Sprintf("pkgs cut %s --unsigned %s", v, out)
+	signed := headers.Files()
+	if slices.ContainsFunc(requests, func(r build.Request) bool {
+		return slices.Contains(r.Formats, build.Rpm) && !slices.Contains(signed, path.Base(r.FileName(build.Rpm)))
+	}) {
+		return p.requestPackages(ctx, cfg, box, requests, again)
 	}
-	if err := os.RemoveAll(packages); err != nil {
+	signing = &signingKeys{by: signing.by, keyring: signing.keyring, signed: headers}
+	if err = os.RemoveAll(box.Packages()); err == nil {
+		_, err = p.build(ctx, cfg, signing, requests, box.Packages())
+	}
+	var unsigned *repo.UnsignedError
+	if errors.As(err, &unsigned) { // the rpms are called like those that were signed, and are others
+		return p.requestPackages(ctx, cfg, box, requests, again)
+	}
+	if err == nil {
+		err = os.MkdirAll(box.Packages(), 0o755) // when nothing was to be built
+	}
+	if err != nil {
 		return err
 	}
-	if _, err := p.build(ctx, cfg, headers, requests, packages); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(packages, 0o755); err != nil {
-		return err
-	}
-	if signatures == nil {
-		r, err := repo.RequestPackages(first, packages, stream, signing.by)
-		if err != nil {
-			return err
-		}
-		if r != nil {
-			again := fmt.Sprintf("pkgs cut %s --unsigned %s", v, out)
-			told := &request{Request: first, Packages: len(r.Packages), Next: []string{
-				fmt.Sprintf("copy %s to the machine with the key, and there: pkgs sign %s --confirm", first, filepath.Base(first)),
-				fmt.Sprintf("copy it back, and here: %s", again),
-			}}
-			p.tell(told)
-			return one(told, nil).print(p)
-		}
-	}
-	files, err := repo.ReadFiles(ctx, packages)
+	files, err := repo.ReadFiles(ctx, box.Packages())
 	if err != nil {
 		return err
 	}
 	change.Add, change.Base = files, state
 	return one(p.requestIndex(ctx, cfg, signing, b, s, change, out)).print(p)
+}
+
+// requestPackages builds packages without signatures, and asks for those on the rpms. again is the command that goes on.
+func (p *program) requestPackages(ctx context.Context, cfg *config, box *repo.Outbox, requests []build.Request, again string) error {
+	err := os.RemoveAll(box.Packages())
+	if err == nil {
+		err = os.MkdirAll(box.Dir, 0o755)
+	}
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(box.Dir, ".unsigned-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	if _, err := p.build(ctx, cfg, nil, requests, work); err != nil {
+		return err
+	}
+	w, err := box.RequestPackages(work)
+	if err != nil {
+		return err
+	}
+	told := &request{Waiting: w, Next: []string{
+		fmt.Sprintf("copy %s to the machine with the key, and there: pkgs sign %s --confirm", w.Request, filepath.Base(w.Request)),
+		fmt.Sprintf("copy it back, and here: %s", again),
+	}}
+	p.tell(told)
+	return one(told, nil).print(p)
 }
 
 // unpublished leaves out the packages that a stream has already. Their files are signed, and those built without the key
@@ -121,22 +153,13 @@ func unpublished(requests []build.Request, state *repo.State) []build.Request {
 	return left
 }
 
-// readAnswer reads the signatures in the folder of a request; it returns nil when there is no request or no answer.
-func readAnswer(dir string) (*repo.Signatures, error) {
-	r, err := repo.ReadRequest(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+// requestIndex plans a change of a stream and asks for the signatures on its index.
+func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, out string) (*request, error) {
+	box, err := p.outbox(cfg, signing, out, layout.Stream(s.Name))
 	if err != nil {
 		return nil, err
 	}
-	return repo.ReadSignatures(dir, r)
-}
-
-// requestIndex plans a change of a stream and writes the request for the signatures on its index.
-func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, out string) (*request, error) {
-	second := filepath.Join(out, indexRequest)
-	plan, r, err := p.newPublisher(cfg, signing, b, nil).Request(ctx, second, cfg.repoStream(s), change, signing.by)
+	plan, w, err := box.RequestIndex(ctx, p.newPublisher(cfg, &signingKeys{by: signing.by, keyring: signing.keyring}, b, nil), cfg.repoStream(s), change)
 	if err != nil {
 		return nil, err
 	}
@@ -145,12 +168,12 @@ func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signin
 			return nil, err
 		}
 	}
-	told := &request{Plan: plan}
-	if r != nil {
-		told.Request, told.Next = second, []string{
-			fmt.Sprintf("copy %s to the machine with the key, and there: pkgs sign %s --confirm", second, filepath.Base(second)),
-			fmt.Sprintf("copy it back, and here: pkgs publish %s --confirm", out),
-		}
+	told := &request{Waiting: w, Plan: plan}
+	if w != nil && !w.Signed {
+		told.Next = append(told.Next, fmt.Sprintf("copy %s to the machine with the key, and there: pkgs sign %s --confirm", w.Request, filepath.Base(w.Request)))
+	}
+	if w != nil {
+		told.Next = append(told.Next, fmt.Sprintf("copy it back, and here: pkgs publish %s --confirm", out))
 	}
 	p.tell(told)
 	return told, nil
@@ -158,20 +181,22 @@ func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signin
 
 // newPublisher returns a publisher for a bucket.
 func (p *program) newPublisher(cfg *config, signing *signingKeys, b bucket.Bucket, progress func(repo.Progress)) *repo.Publisher {
+	var elsewhere *keys.Keyring
+	if len(signing.by.Keys()) > 0 {
+		elsewhere = signing.by
+	}
 	return repo.NewPublisher(repo.Config{
-		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Keys: cfg.Signing.keyPolicy(), Validity: cfg.validity, Now: p.now, Log: p.log,
+		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Elsewhere: elsewhere, Keys: cfg.Signing.keyPolicy(), Validity: cfg.validity, Now: p.now, Log: p.log,
 		By: p.publisher(), ConfigDigest: cfg.digest, Progress: progress, KeyringPackage: p.keyringPackage(cfg, signing),
 	})
 }
 
 // request is what a command that asks for signatures prints as JSON.
 type request struct {
-	// Request is the folder to carry to the signer; empty when there is nothing to sign.
-	Request string `json:"request,omitempty"`
-	// Packages is how many rpms are to be signed.
-	Packages int        `json:"packages,omitempty"`
-	Plan     *repo.Plan `json:"plan,omitempty"`
-	Next     []string   `json:"next,omitempty"`
+	// Waiting is what to carry to the signer; nil when there is nothing to sign.
+	*repo.Waiting
+	Plan *repo.Plan `json:"plan,omitempty"`
+	Next []string   `json:"next,omitempty"`
 }
 
 // tell says to a person what to do with a request.
@@ -179,10 +204,18 @@ func (p *program) tell(r *request) {
 	if p.output != "text" {
 		return
 	}
-	if r.Packages > 0 {
-		fmt.Fprintf(p.stdout, "%d rpms are to be signed before their index is: see %s\n", r.Packages, r.Request)
-	} else if r.Request != "" {
-		fmt.Fprintf(p.stdout, "the index is to be signed: see %s\n", r.Request)
+	w := r.Waiting
+	switch {
+	case w == nil:
+	case w.Signed:
+		fmt.Fprintf(p.stdout, "the index is signed already, and not published yet: see %s\n", w.Request)
+	case w.Packages > 0:
+		fmt.Fprintf(p.stdout, "%d rpms are to be signed before their index is: see %s\n", w.Packages, w.Request)
+	default:
+		fmt.Fprintf(p.stdout, "the index is to be signed: see %s\n", w.Request)
+	}
+	if !w.New && !w.Signed {
+		fmt.Fprintf(p.stdout, "that has been asked for since %s, and is left as it is\n", w.Since.Format(time.DateTime))
 	}
 	for _, next := range r.Next {
 		fmt.Fprintf(p.stdout, "  %s\n", next)
@@ -191,7 +224,7 @@ func (p *program) tell(r *request) {
 
 // publishSigned publishes the request in the directory out, once it is signed.
 func (p *program) publishSigned(ctx context.Context, cfg *config, out string, confirm bool) (*publication, error) {
-	dir := filepath.Join(out, indexRequest)
+	dir := filepath.Join(out, repo.IndexFolder)
 	r, err := repo.ReadRequest(dir)
 	if err != nil {
 		return nil, err
@@ -216,7 +249,7 @@ func (p *program) publishSigned(ctx context.Context, cfg *config, out string, co
 		return nil, err
 	}
 	files := &repo.Files{}
-	if packages := filepath.Join(out, packagesFolder); isDir(packages) {
+	if packages := filepath.Join(out, repo.PackagesFolder); isDir(packages) {
 		if files, err = repo.ReadFiles(ctx, packages); err != nil {
 			return nil, err
 		}
@@ -235,19 +268,19 @@ func isDir(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// indexRequests are the requests for the signatures on indexes in a directory that --unsigned made, which may be for several
-// streams.
-func indexRequests(dir string) []string {
+// requestsBelow finds the requests of a kind, which is the name of their folders, in a directory that --unsigned made: that
+// may be for several streams.
+func requestsBelow(dir, kind string) []string {
 	var found []string
 	// What cannot be read is no request.
 	_ = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case err != nil || !entry.IsDir():
+		case err != nil || !entry.IsDir() || name == dir:
 			return nil
-		case entry.Name() == packagesFolder && name != dir:
-			return fs.SkipDir
-		case entry.Name() == indexRequest && name != dir:
+		case entry.Name() == kind:
 			found = append(found, name)
+			return fs.SkipDir
+		case entry.Name() == repo.PackagesFolder || strings.HasPrefix(entry.Name(), "."):
 			return fs.SkipDir
 		}
 		return nil
@@ -295,13 +328,10 @@ a publication, too: none that has expired, that was to be replaced by signing.ro
 // signPolicy is what a signer is told to let through this time.
 type signPolicy struct{ removals, replace bool }
 
-// requestsIn finds the requests to sign in a directory: it itself, or those for indexes below, or the one for packages.
+// requestsIn finds the requests to sign in a directory: it itself, or those below it.
 func requestsIn(dir string) []string {
-	if requests := indexRequests(dir); len(requests) > 0 {
+	if requests := append(requestsBelow(dir, repo.HeadersFolder), requestsBelow(dir, repo.IndexFolder)...); len(requests) > 0 {
 		return requests
-	}
-	if sub := filepath.Join(dir, packagesRequest); isDir(sub) {
-		return []string{sub}
 	}
 	return []string{dir}
 }

@@ -76,6 +76,10 @@ it with every stream and with every object in the bucket. It prints what it foun
 missing, puts back what was lost, finishes what was cut off and signs anew what comes of age, through the same plans as a
 cut. What cannot be repaired safely is reported and left to a person.
 
+With --unsigned DIR it needs no signing key: what needs none is repaired as ever, with --confirm, and for the rest one
+request a stream is left in DIR, for pkgs sign on another machine; pkgs publish DIR goes on, and the next run asks for the
+index when the rpms that it names are signed. A request that nobody has signed yet is left as it is and reported.
+
 Two at once are harmless, and so is one beside a cut. Streams are worked on in parallel; to share the work between jobs,
 name the streams of each.
 
@@ -84,6 +88,7 @@ Exit codes: 0 everything is right, or was repaired; 3 something is left to do; 4
 		Example: `  pkgs reconcile                       # see what would happen
   pkgs reconcile --confirm             # do it: the nightly job
   pkgs reconcile --confirm --deep      # read every object and every record, too: the weekly job
+  pkgs reconcile --confirm --unsigned out           # the nightly job without a key
   pkgs reconcile core:/stable:/v1.35 --confirm --report-markdown report.md`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			cfg, err := readConfig(p.configFile)
@@ -110,6 +115,7 @@ Exit codes: 0 everything is right, or was repaired; 3 something is left to do; 4
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&options.confirm, "confirm", false, "carry the plans out")
+	flags.StringVar(&options.unsigned, "unsigned", "", "`directory` for requests to sign on another machine what is to be signed, instead of signing it here")
 	flags.BoolVar(&options.quick, "quick", false, "do not compare every object in the bucket")
 	flags.BoolVar(&options.deep, "deep", false, "read every object and every record of a publication")
 	flags.IntVar(&options.parallel, "parallel", 0, "how many streams to work on at once; 0 is 8")
@@ -122,6 +128,7 @@ Exit codes: 0 everything is right, or was repaired; 3 something is left to do; 4
 type reconcileOptions struct {
 	confirm, quick, deep       bool
 	parallel                   int
+	unsigned                   string
 	json, markdown, prometheus string
 }
 
@@ -147,7 +154,12 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Signing.kind() != "" {
+	switch {
+	case options.unsigned != "" && len(signing.by.Keys()) == 0:
+		return nil, usagef("%s does not say whose signatures to ask for: name the public key with signing.public", cfg.file)
+	case options.unsigned != "":
+		signing.signer = nil
+	case cfg.Signing.kind() != "":
 		if err := signing.open(ctx); err != nil {
 			return nil, err
 		}
@@ -167,12 +179,23 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	if err != nil {
 		return nil, err
 	}
+	if options.unsigned != "" {
+		if err := os.MkdirAll(options.unsigned, 0o755); err != nil {
+			return nil, err
+		}
+		unlock, err := lock(filepath.Join(options.unsigned, ".outbox"))
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
 	show := p.progress("reconcile")
 	show.start(len(streams))
 	c, err := p.reconcileConfig(cfg, signing, b)
 	if err != nil {
 		return nil, err
 	}
+	c.Unsigned = options.unsigned
 	c.Upstream, c.Confirm, c.Quick, c.Deep, c.Parallel = up, options.confirm, options.quick, options.deep, options.parallel
 	c.Done = func(s *reconcile.StreamReport) { show.step(string(s.Stream), s.Bytes) }
 	report := reconcile.Run(ctx, c, streams)

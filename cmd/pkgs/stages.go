@@ -133,7 +133,7 @@ and needs no signing key here.`,
 			if err != nil {
 				return err
 			}
-			if requests := indexRequests(given[0]); len(requests) > 0 {
+			if requests := requestsBelow(given[0], repo.IndexFolder); len(requests) > 0 {
 				if len(requests) == 1 {
 					return one(p.publishSigned(cmd.Context(), cfg, filepath.Dir(requests[0]), confirm)).print(p)
 				}
@@ -142,6 +142,9 @@ and needs no signing key here.`,
 					all.add(p.publishSigned(cmd.Context(), cfg, filepath.Dir(r), confirm))
 				}
 				return all.printList(p)
+			}
+			if requests := requestsBelow(given[0], repo.HeadersFolder); len(requests) > 0 && stream == "" {
+				return usagef("%s asks for signatures on rpms, and there is no index yet that could be published: when it is signed, run the command again that wrote it", requests[0])
 			}
 			if stream == "" {
 				return usagef("--stream is missing: name the stream to publish to")

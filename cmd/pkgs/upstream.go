@@ -13,6 +13,7 @@ import (
 
 	"sigs.k8s.io/pkgs/build"
 	"sigs.k8s.io/pkgs/build/release"
+	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/layout"
 	"sigs.k8s.io/pkgs/repo/reconcile"
 )
@@ -255,7 +256,7 @@ func (u *upstream) exists(ctx context.Context, s *streamConfig, v release.Versio
 }
 
 // Make implements reconcile.Upstream.
-func (u *upstream) Make(ctx context.Context, stream layout.Stream, packages []reconcile.Package, dir string) error {
+func (u *upstream) Make(ctx context.Context, stream layout.Stream, packages []reconcile.Package, dir string, headers *repo.SignedHeaders) error {
 	s, err := u.cfg.stream(string(stream))
 	if err != nil {
 		return err
@@ -266,7 +267,14 @@ func (u *upstream) Make(ctx context.Context, stream layout.Stream, packages []re
 	}
 	u.building.Lock()
 	defer u.building.Unlock()
-	_, err = u.program.build(ctx, u.cfg, u.signing, requests, dir)
+	var signing *signingKeys
+	switch {
+	case headers != nil:
+		signing = &signingKeys{by: u.signing.by, keyring: u.signing.keyring, signed: headers}
+	case u.signing.signer != nil:
+		signing = u.signing
+	}
+	_, err = u.program.build(ctx, u.cfg, signing, requests, dir)
 	return err
 }
 

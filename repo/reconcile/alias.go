@@ -35,7 +35,7 @@ func (r *run) follow(ctx context.Context, change *repo.Change) {
 		r.report.Follows = target.Name
 		if !r.state.Shows(state) {
 			change.Follow, change.Reason = state, fmt.Sprintf("follows serial %d of %s", state.Head.Serial, target.Name)
-			r.add(Behind, Repair, "", "does not have the packages of serial %d of %s", state.Head.Serial, target.Name)
+			r.add(Behind, r.bySigning(), "", "does not have the packages of serial %d of %s", state.Head.Serial, target.Name)
 		}
 		return
 	}

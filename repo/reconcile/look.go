@@ -119,12 +119,12 @@ func (r *run) age(change *repo.Change) error {
 	}
 	if outdated != "" {
 		change.Resign, change.Reason = true, outdated
-		r.add(Rekeyed, Repair, "", "%s", outdated)
+		r.add(Rekeyed, r.bySigning(), "", "%s", outdated)
 	}
 	now := r.Publisher.Now().UTC()
 	if age := now.Sub(r.state.Head.Time); age >= r.Refresh {
 		change.Resign, change.Reason = true, "signed anew"
-		r.add(Expiring, Repair, "", "was signed %s ago%s", days(age), r.untilExpiry(now))
+		r.add(Expiring, r.bySigning(), "", "was signed %s ago%s", days(age), r.untilExpiry(now))
 	}
 	return nil
 }
@@ -136,11 +136,7 @@ func (r *run) keyring() {
 	if !lacks || err != nil {
 		return
 	}
-	severity := Repair
-	if r.Publisher.Signer == nil {
-		severity = Drift
-	}
-	r.add(Missing, severity, "", "is not published: %s %s, the keyring that users should have", r.Publisher.KeyringPackage.Name, r.Publisher.KeyringPackage.Version)
+	r.add(Missing, r.bySigning(), "", "is not published: %s %s, the keyring that users should have", r.Publisher.KeyringPackage.Name, r.Publisher.KeyringPackage.Version)
 }
 
 func (r *run) untilExpiry(now time.Time) string {

@@ -60,10 +60,10 @@ func (r *run) missing(ctx context.Context, change *repo.Change) []Package {
 	}
 	if len(change.Retire) > 0 {
 		change.Reason = cmp.Or(change.Reason, fmt.Sprintf("keep the newest %d versions", r.stream.Keep))
-		r.add(Retired, Repair, "", "%d packages make room for newer versions", len(change.Retire))
+		r.add(Retired, r.bySigning(), "", "%d packages make room for newer versions", len(change.Retire))
 	}
 	for _, group := range groups(missing) {
-		r.add(Missing, Repair, group[0].Release, "is not published: %s", r.list(group))
+		r.add(Missing, r.bySigning(), group[0].Release, "is not published: %s", r.list(group))
 	}
 	return missing
 }
@@ -144,7 +144,7 @@ func (r *run) list(group []Package) string {
 // not published in part.
 func (r *run) make(ctx context.Context, missing []Package, dir string) {
 	for i, group := range groups(missing) {
-		if err := r.makeOne(ctx, group, filepath.Join(dir, fmt.Sprint(i))); err == nil {
+		if err := r.makeOne(ctx, group, filepath.Join(dir, fmt.Sprint(i)), nil); err == nil {
 			continue
 		}
 		for i := range r.report.Findings {
@@ -155,11 +155,12 @@ func (r *run) make(ctx context.Context, missing []Package, dir string) {
 	}
 }
 
-// makeOne makes packages of one release. Those of a release that cannot be made whole are not left behind.
-func (r *run) makeOne(ctx context.Context, group []Package, dir string) error {
+// makeOne makes packages of one release; headers are as in [Upstream]. Those of a release that cannot be made whole are not
+// left behind.
+func (r *run) makeOne(ctx context.Context, group []Package, dir string, headers *repo.SignedHeaders) error {
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
-		if err = r.Upstream.Make(ctx, r.stream.Name, group, dir); err == nil {
+		if err = r.Upstream.Make(ctx, r.stream.Name, group, dir, headers); err == nil {
 			return nil
 		}
 	}
@@ -203,8 +204,14 @@ func (r *run) recover(ctx context.Context, lost []string, dir string) (repo.Foun
 				make = append(make, w)
 			}
 		}
+		var headers *repo.SignedHeaders
+		if r.box != nil {
+			if headers, err = r.box.Headers(); err != nil {
+				return nil, err
+			}
+		}
 		for i, group := range groups(make) {
-			r.makeOne(ctx, group, filepath.Join(dir, fmt.Sprint(i))) // what is not made again is not found again
+			r.makeOne(ctx, group, filepath.Join(dir, fmt.Sprint(i)), headers) // what is not made again is not found again
 		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err

@@ -23,6 +23,13 @@
 // forward only: to a newer minor version when its stream has a release, never back to an older one, and within a minor to
 // later publications of its stream. Such a publication may be a rollback or a yank, which an alias follows at once.
 //
+// # Without a key
+//
+// Where the publisher has no signer, all that needs no signature is repaired as ever: pointers, lost objects that can be had
+// again, publications that were cut off. For the rest signatures are asked for, in one [repo.Outbox] a stream, which
+// pkgs sign and pkgs publish go on with. Each night looks first at what it asked for: as long as that is what is needed it
+// is left as it is, and built no more; what the stream has moved past is asked for anew. A request that waits is drift.
+//
 // # Many at once
 //
 // Streams are worked on in parallel. What goes wrong with one is in its report and does not stop the others. Two
@@ -86,8 +93,9 @@ type Upstream interface {
 	// says why not all can be found out, it lists those that are known.
 	Wanted(ctx context.Context, stream layout.Stream, published []Package) ([]Package, error)
 
-	// Make makes packages of one release in an empty directory.
-	Make(ctx context.Context, stream layout.Stream, packages []Package, dir string) error
+	// Make makes packages of one release in an empty directory. The rpms are signed with headers if it is not nil, and by
+	// whoever signs here otherwise; by nobody if there is none.
+	Make(ctx context.Context, stream layout.Stream, packages []Package, dir string, headers *repo.SignedHeaders) error
 
 	// Changed tells which files of a release upstream promises other bytes for than a package was made of. statement is
 	// the provenance that was published with the package.
@@ -98,7 +106,10 @@ type Upstream interface {
 type Config struct {
 	// Publisher plans and executes. Without a signer only what needs no new signature is repaired.
 	Publisher *repo.Publisher
-	Upstream  Upstream
+	// Unsigned is a directory in which signatures are asked for when the publisher has no signer and knows who signs
+	// elsewhere, in a folder of its own for each stream: see [repo.Outbox]. Empty asks for none.
+	Unsigned string
+	Upstream Upstream
 	// Public reads what users are given, through the CDN; nil leaves that out.
 	Public verify.Source
 	// Refresh is how old an index may become before it is signed anew; 0 is 7 days.
@@ -210,6 +221,7 @@ const (
 	Refused      Kind = "refused"      // a gate refused the publication
 	Failed       Kind = "failed"       // something else went wrong
 	Advisory     Kind = "advisory"     // an advisory is not published as it is configured, or names a package that is not there
+	Unsigned     Kind = "unsigned"     // what is to be published waits for signatures, or signed for being published
 	Key          Kind = "key"          // a key that signs is due for rotation, or refused by a client
 	Purge        Kind = "purge"        // the CDN could not be told
 )
@@ -263,9 +275,11 @@ type StreamReport struct {
 
 	Findings []Finding  `json:"findings"`
 	Plan     *repo.Plan `json:"plan,omitempty"`
-	Changed  bool       `json:"changed"` // the plan was carried out
-	Raced    bool       `json:"raced"`   // somebody else published at every attempt
-	Seconds  float64    `json:"seconds"`
+	// Waiting are requests for signatures, and what is signed and not published yet.
+	Waiting []*repo.Waiting `json:"waiting,omitempty"`
+	Changed bool            `json:"changed"` // the plan was carried out
+	Raced   bool            `json:"raced"`   // somebody else published at every attempt
+	Seconds float64         `json:"seconds"`
 }
 
 // Report is the result of a reconciliation.

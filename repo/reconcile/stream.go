@@ -27,7 +27,8 @@ type run struct {
 	peers  *sync.Map
 	// unpurged tells that the CDN could not be asked to forget something.
 	unpurged bool
-	adopt    []string // attestations that a run left which died
+	adopt    []string     // attestations that a run left which died
+	box      *repo.Outbox // nil where nothing is asked for
 }
 
 func (r *run) add(kind Kind, severity Severity, object, format string, args ...any) {
@@ -40,6 +41,9 @@ func (r *run) reconcile(ctx context.Context) *StreamReport {
 	for attempt := 1; ; attempt++ {
 		r.report = &StreamReport{Stream: r.stream.Name, Frozen: r.stream.Frozen, Findings: []Finding{}}
 		r.unpurged = false
+		if r.Unsigned != "" && r.Publisher.Signer == nil {
+			r.box = r.Publisher.Outbox(filepath.Join(r.Unsigned, filepath.FromSlash(string(r.stream.Name))), r.stream.Name)
+		}
 		err := r.within(ctx)
 		var race *repo.RaceError
 		if errors.As(err, &race) && attempt < attempts && ctx.Err() == nil {
@@ -124,7 +128,28 @@ func (r *run) once(ctx context.Context, work string) error {
 		r.keyring()
 		missing = r.missing(ctx, &change)
 	}
-	plan, err := r.plan(ctx, change, lost, missing, work)
+	if err := r.restore(ctx, &change, lost, work); err != nil {
+		return err
+	}
+	if r.Publisher.Signer != nil {
+		return r.publish(ctx, change, missing, work)
+	}
+	// What needs no signature comes first: asking for one reads the index, of which something may have been lost.
+	if r.state.Exists() {
+		advisories := r.stream.Advisories
+		r.stream.Advisories = nil // leaves them as they are
+		err := r.publish(ctx, repo.Change{Base: r.state, Restore: change.Restore, Repoint: change.Repoint}, nil, work)
+		if r.stream.Advisories = advisories; err != nil {
+			return err
+		}
+	}
+	change.Base, change.Restore, change.Repoint = r.state, nil, false
+	return r.ask(ctx, change, missing, work)
+}
+
+// publish plans a change and, if confirmed, carries it out.
+func (r *run) publish(ctx context.Context, change repo.Change, missing []Package, work string) error {
+	plan, err := r.plan(ctx, change, missing, work)
 	if err != nil || plan == nil {
 		return err
 	}
@@ -158,7 +183,7 @@ func (r *run) once(ctx context.Context, work string) error {
 // are missing that this run does not make, they may be about those.
 func (r *run) advisories(plan *repo.Plan, missing bool) {
 	for _, a := range plan.Advisories {
-		r.add(Advisory, Repair, "", "%s is %s: %s", a.ID, a.Change, a.Title)
+		r.add(Advisory, r.bySigning(), "", "%s is %s: %s", a.ID, a.Change, a.Title)
 	}
 	for _, u := range plan.Unmet {
 		severity := Drift
@@ -178,31 +203,46 @@ func (r *run) repaired() {
 	}
 }
 
+// bySigning is the severity of what a new signature repairs.
+func (r *run) bySigning() Severity {
+	if r.Publisher.Signer == nil {
+		return Drift
+	}
+	return Repair
+}
+
+// restore has lost objects put back, by the bytes that they had or by a new publication.
+func (r *run) restore(ctx context.Context, change *repo.Change, lost []string, work string) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	var err error
+	if change.Restore, err = r.recover(ctx, lost, filepath.Join(work, "lost")); err != nil {
+		return err
+	}
+	for _, name := range lost {
+		if _, ok := change.Restore[name]; ok {
+			r.add(Lost, Repair, name, "is put back with the bytes that it had")
+			continue
+		}
+		if layout.ClassOf(name) == layout.Hashed {
+			change.Resign, change.Reason = true, "replaces a lost index"
+			r.add(Lost, r.bySigning(), name, "cannot be had again, and is replaced by a new publication")
+			continue
+		}
+		r.add(Lost, Alarm, name, "cannot be had again with the bytes that it had: yank it, or bring it back from a backup")
+	}
+	return nil
+}
+
 // plan makes what is missing and plans the change. A run that is not confirmed makes nothing, and so plans without.
-func (r *run) plan(ctx context.Context, change repo.Change, lost []string, missing []Package, work string) (*repo.Plan, error) {
+func (r *run) plan(ctx context.Context, change repo.Change, missing []Package, work string) (*repo.Plan, error) {
 	var err error
 	if r.Confirm && len(missing) > 0 {
 		dir := filepath.Join(work, "missing")
 		r.make(ctx, missing, dir)
 		if change.Add, err = repo.ReadFiles(ctx, dir); err != nil {
 			return nil, err
-		}
-	}
-	if len(lost) > 0 {
-		if change.Restore, err = r.recover(ctx, lost, filepath.Join(work, "lost")); err != nil {
-			return nil, err
-		}
-		for _, name := range lost {
-			if _, ok := change.Restore[name]; ok {
-				r.add(Lost, Repair, name, "is put back with the bytes that it had")
-				continue
-			}
-			if layout.ClassOf(name) == layout.Hashed {
-				change.Resign, change.Reason = true, "replaces a lost index"
-				r.add(Lost, Repair, name, "cannot be had again, and is replaced by a new publication")
-				continue
-			}
-			r.add(Lost, Alarm, name, "cannot be had again with the bytes that it had: yank it, or bring it back from a backup")
 		}
 	}
 	if !r.state.Exists() && (change.Add == nil || change.Add.Empty()) && change.Follow == nil {

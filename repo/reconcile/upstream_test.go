@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -63,6 +64,7 @@ type fakeUpstream struct {
 	changed  []string // what upstream promises other bytes for
 	made     int      // packages that were made
 	more     bool     // there is a third architecture
+	summary  string   // of packages; empty is "a test"
 }
 
 func (u *fakeUpstream) Wanted(_ context.Context, _ layout.Stream, _ []Package) ([]Package, error) {
@@ -87,14 +89,22 @@ func (u *fakeUpstream) Wanted(_ context.Context, _ layout.Stream, _ []Package) (
 	return all, nil
 }
 
-func (u *fakeUpstream) Make(ctx context.Context, _ layout.Stream, packages []Package, dir string) error {
+func (u *fakeUpstream) Make(ctx context.Context, _ layout.Stream, packages []Package, dir string, headers *repo.SignedHeaders) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, p := range packages {
 		if p.Release == u.broken {
 			return errors.New("kubectl is not what its release promises")
 		}
-		file, err := u.file(ctx, p)
+		var by rpm.HeaderSigner
+		folder := filepath.Join(u.dir, "unsigned")
+		switch {
+		case headers != nil:
+			by, folder = headers, filepath.Join(u.dir, "elsewhere")
+		case u.signer != nil:
+			by, folder = u.signer, filepath.Join(u.dir, "signed")
+		}
+		file, err := u.file(ctx, p, by, folder)
 		if err != nil {
 			return err
 		}
@@ -112,8 +122,11 @@ func (u *fakeUpstream) Make(ctx context.Context, _ layout.Stream, packages []Pac
 	return nil
 }
 
-// file makes a package and its attestations the first time that it is asked for.
-func (u *fakeUpstream) file(ctx context.Context, p Package) (string, error) {
+// file makes a package and its attestations in a folder the first time that it is asked for.
+func (u *fakeUpstream) file(ctx context.Context, p Package, by rpm.HeaderSigner, folder string) (string, error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", err
+	}
 	revision := p.Revision
 	if revision == "" {
 		revision = "1.1"
@@ -128,17 +141,17 @@ func (u *fakeUpstream) file(ctx context.Context, p Package) (string, error) {
 	if p.Format == "deb" {
 		m := deb.Meta{
 			Package: "kubectl", Version: p.Version + "-" + revision, Architecture: p.Architecture, Maintainer: "Test <test@example.org>",
-			Section: "admin", Priority: "optional", Summary: "a test", Description: "It is for a test.", Time: start.AddDate(0, -1, 0),
+			Section: "admin", Priority: "optional", Summary: cmp.Or(u.summary, "a test"), Description: "It is for a test.", Time: start.AddDate(0, -1, 0),
 		}
-		file = filepath.Join(u.dir, m.FileName())
+		file = filepath.Join(folder, m.FileName())
 		write = func() error { return deb.WriteFile(ctx, file, m, tree, compressor) }
 	} else {
 		m := rpm.Meta{
-			Name: "kubectl", Version: p.Version, Release: revision, Arch: p.Architecture, Summary: "a test", Description: "It is for a test.",
+			Name: "kubectl", Version: p.Version, Release: revision, Arch: p.Architecture, Summary: cmp.Or(u.summary, "a test"), Description: "It is for a test.",
 			License: "Apache-2.0", BuildHost: "localhost", Time: start.AddDate(0, -1, 0),
 		}
-		file = filepath.Join(u.dir, m.FileName())
-		write = func() error { return rpm.WriteFile(ctx, file, m, tree, compressor, u.signer) }
+		file = filepath.Join(folder, m.FileName())
+		write = func() error { return rpm.WriteFile(ctx, file, m, tree, compressor, by) }
 	}
 	if _, err := os.Stat(file); err == nil {
 		return file, nil
@@ -186,7 +199,7 @@ func (s *scene) run() *Report {
 	s.t.Helper()
 	cfg := s.config
 	cfg.Publisher = repo.NewPublisher(repo.Config{
-		Bucket: s.bucket, URL: "https://pkgs.example.org", Signer: s.signer, Keyring: s.keyring, By: "nightly",
+		Bucket: s.bucket, URL: "https://pkgs.example.org", Signer: s.signer, Elsewhere: s.keyring, Keyring: s.keyring, By: "nightly",
 		Now: func() time.Time { return s.now },
 	})
 	return Run(context.Background(), cfg, []Stream{s.stream})
