@@ -207,6 +207,7 @@ func (p *program) tell(r *request) {
 	w := r.Waiting
 	switch {
 	case w == nil:
+		return
 	case w.Signed:
 		fmt.Fprintf(p.stdout, "the index is signed already, and not published yet: see %s\n", w.Request)
 	case w.Packages > 0:
