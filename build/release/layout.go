@@ -89,28 +89,6 @@ func (l Layout) split(v Version, path string) (folder, rest string) {
 	return l.Shared + "/", rest
 }
 
-// maxMarker is the size of the largest file that may hold a version, in bytes.
-const maxMarker = 256
-
-// Marker reads a file that names one version, such as release/stable-1.34.txt on dl.k8s.io. name is its path below the source's
-// URL. The file holds the version alone, with or without a line end. That there is no such file is an error for which
-// errors.Is(err, fs.ErrNotExist).
-func (s *Source) Marker(ctx context.Context, name string) (Version, error) {
-	if err := checkName(name); err != nil {
-		return Version{}, fmt.Errorf("source %s: marker: %w", s.config.Name, err)
-	}
-	data, err := s.readSmall(ctx, name, maxMarker)
-	if err != nil {
-		return Version{}, fmt.Errorf("source %s: marker: %w", s.config.Name, err)
-	}
-	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
-	v, err := ParseVersion(text)
-	if err != nil {
-		return Version{}, fmt.Errorf("source %s: marker %s: %w", s.config.Name, s.place.url(name), err)
-	}
-	return v, nil
-}
-
 // ErrNoListing is the error of [Source.Versions] for a source that does not tell what it has, such as a web server.
 var ErrNoListing = errors.New("a web server does not tell which versions it has: name a marker")
 

@@ -1,7 +1,6 @@
 package release
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -216,19 +215,7 @@ func (s *Source) list(ctx context.Context, name, algorithm string) (map[string]s
 
 // readSmall reads a file that has at most limit bytes.
 func (s *Source) readSmall(ctx context.Context, name string, limit int64) ([]byte, error) {
-	var data []byte
-	err := s.place.read(ctx, name, func(r io.Reader, _ found) error {
-		var b bytes.Buffer
-		n, err := io.Copy(&b, io.LimitReader(r, limit+1))
-		if err != nil {
-			return err
-		}
-		if n > limit {
-			return permanent{fmt.Errorf("%s is too large: expected at most %d bytes", s.place.url(name), limit)}
-		}
-		data = b.Bytes()
-		return nil
-	})
+	data, _, err := s.readText(ctx, name, limit)
 	return data, err
 }
 

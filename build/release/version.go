@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Version is the version of an upstream release. The zero value is no version. Two versions are the same if they are
@@ -98,6 +99,37 @@ func (v Version) NextMinor() Version {
 	next := Version{major: v.major, minor: v.minor + 1}
 	next.text = fmt.Sprintf("v%d.%d.0", next.major, next.minor)
 	return next
+}
+
+// NextPatch is the release after v in its minor: v1.34.6 for v1.34.5.
+func (v Version) NextPatch() Version {
+	next := Version{major: v.major, minor: v.minor, patch: v.patch + 1}
+	next.text = fmt.Sprintf("v%d.%d.%d", next.major, next.minor, next.patch)
+	return next
+}
+
+// Towards is the version of a nightly build of a commit on the way to the release v, where upstream gives it none:
+// v1.36.0-alpha.0.26112119+f8ff8f44206ff4. In the place of a number of commits it has the hour of a time in UTC, as year,
+// month, day and hour with two digits each, so that later builds are newer. The error says that the commit or the year cannot
+// be.
+func (v Version) Towards(commit string, at time.Time) (Version, error) {
+	if at = at.UTC(); v.Channel() != Stable || at.Year() < 2010 || at.Year() > 2099 {
+		return Version{}, fmt.Errorf("%s of %s cannot be on the way to %s", commit, at.Format(time.DateOnly), v)
+	}
+	return ParseVersion(fmt.Sprintf("%s-alpha.0.%s+%s", v, at.Format("06010215"), commit))
+}
+
+// ParsePackage reads a version as packages write it, see [Version.Package].
+func ParsePackage(s string) (Version, error) {
+	text := strings.Replace(s, "~", "-", 1)
+	if i := strings.LastIndexByte(text, '.'); strings.Count(text, ".") == 5 {
+		text = text[:i] + "+" + text[i+1:]
+	}
+	v, err := ParseVersion("v" + text)
+	if err == nil && v.Package() != s {
+		err = fmt.Errorf("%q is not how packages write a version", s)
+	}
+	return v, err
 }
 
 // earlierNumbers is how many prereleases of an earlier stage are thought possible: nothing says how many there were.

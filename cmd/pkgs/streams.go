@@ -55,6 +55,8 @@ type releasedConfig struct {
 	// A source that can be listed, a directory or a bucket, needs none.
 	Marker string `yaml:"marker"`
 	Newest string `yaml:"newest"`
+	// Towards is for a marker that names a commit alone.
+	Towards *towardsConfig `yaml:"towards"`
 }
 
 // The words that stand for a version in a stream's list of packages.
@@ -127,6 +129,9 @@ func (c *config) checkStream(s *streamConfig) error {
 	}
 	if s.channel() == release.Stable && slices.ContainsFunc(s.Channels, func(c release.Channel) bool { return c != release.Stable }) {
 		return errors.New("channels: a stream that is called stable holds stable versions alone")
+	}
+	if err := s.Released.Towards.check(); err != nil {
+		return fmt.Errorf("released.towards: %w", err)
 	}
 	if s.Keep < 0 || s.Keep > 0 && s.channel() == release.Stable {
 		return fmt.Errorf("keep: %d: a stable stream keeps all versions, and others a number from 1 on or, with 0, all", s.Keep)
@@ -238,6 +243,11 @@ func (c *config) of(template *streamConfig, minor string) (*streamConfig, error)
 	s := *template
 	s.Name = strings.Replace(s.Name, minorMark, minor, 1)
 	s.Released.Marker = strings.ReplaceAll(s.Released.Marker, minorMark, minor)
+	if s.Released.Towards != nil {
+		towards := *s.Released.Towards
+		towards.Marker = strings.ReplaceAll(towards.Marker, minorMark, minor)
+		s.Released.Towards = &towards
+	}
 	if err := c.resolve(&s); err != nil {
 		return nil, usagef("%s: stream %s: %w", c.file, s.Name, err)
 	}

@@ -153,7 +153,7 @@ func (u *upstream) Wanted(ctx context.Context, stream layout.Stream, published [
 	for _, p := range published {
 		have[[2]string{p.Name, p.Version}] = true
 	}
-	versions, problem := u.released(ctx, s, func(v release.Version) bool {
+	versions, problem := u.released(ctx, s, published, func(v release.Version) bool {
 		for name, version := range s.Packages {
 			if version == cutVersion && !have[[2]string{name, v.Package()}] {
 				return false
@@ -195,7 +195,7 @@ func (u *upstream) Wanted(ctx context.Context, stream layout.Stream, published [
 // released lists the versions of a stream that upstream has released, the oldest first. complete tells of versions that
 // need not be looked for, since all of them is published. When not all can be found out, those that were are returned with
 // the error.
-func (u *upstream) released(ctx context.Context, s *streamConfig, complete func(release.Version) bool) ([]release.Version, error) {
+func (u *upstream) released(ctx context.Context, s *streamConfig, published []reconcile.Package, complete func(release.Version) bool) ([]release.Version, error) {
 	source, err := u.source(s)
 	if err != nil {
 		return nil, err
@@ -206,7 +206,7 @@ func (u *upstream) released(ctx context.Context, s *streamConfig, complete func(
 		slices.SortFunc(all, release.Version.Compare)
 		return all, err
 	}
-	newest, err := source.Marker(ctx, s.Released.Marker)
+	newest, err := u.newest(ctx, s, source, published)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // nothing of the minor was released in this channel yet
 	}
