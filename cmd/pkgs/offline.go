@@ -356,11 +356,13 @@ func (p *program) sign(ctx context.Context, cfg *config, dirs []string, memoryFi
 			return err
 		}
 	}
-	unlock, err := lock(memoryFile)
-	if err != nil {
-		return err
+	if confirm { // who only looks writes nothing, not even a lock
+		unlock, err := lock(memoryFile)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 	}
-	defer unlock()
 	all := []*reviewed{}
 	var problems []error
 	for _, dir := range dirs {
