@@ -226,15 +226,21 @@ func (p *Publisher) Sweep(ctx context.Context, c *Collection) error {
 	if errors.Is(err, bucket.ErrCondition) {
 		return &BusyError{c.Stream, "another run", p.Now().UTC()}
 	}
-	if err != nil || len(c.Delete) == 0 {
+	if err != nil {
 		return err
 	}
-	var gone map[string]bool
-	// The store has just said what time it is.
+	gone := map[string]bool{}
+	// The store has just said what time it is. What a wrong clock noted would be taken for older or newer than it is.
 	if skew := written.Modified.Sub(p.Now()); skew.Abs() > maxCollect {
-		err = fmt.Errorf("stream %s: this machine's clock says %s and the store's %s: nothing is deleted by a clock that is wrong", c.Stream, p.Now().UTC().Format(time.RFC3339), written.Modified.Format(time.RFC3339))
-	} else {
+		err = fmt.Errorf("stream %s: this machine's clock says %s and the store's %s: nothing is noted or deleted by a clock that is wrong", c.Stream, p.Now().UTC().Format(time.RFC3339), written.Modified.Format(time.RFC3339))
+		for _, g := range c.Found {
+			gone[g.Name] = true
+		}
+	} else if len(c.Delete) > 0 {
 		gone, err = p.delete(ctx, c, list.Sweep.Until)
+	}
+	if list.Sweep == nil && len(gone) == 0 {
+		return err
 	}
 	// Even after an error the list can say that the deletion is over; what was not deleted is still on it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -242,12 +248,16 @@ func (p *Publisher) Sweep(ctx context.Context, c *Collection) error {
 	return errors.Join(err, p.endSweep(ctx, c.Stream, list.Sweep, gone))
 }
 
-// endSweep writes down that a deletion is over. Publishers may have taken other objects off the list meanwhile.
+// endSweep writes down that a deletion is over, if there was one, and what is off the list. Publishers may have taken other
+// objects off it meanwhile.
 func (p *Publisher) endSweep(ctx context.Context, stream layout.Stream, mine *sweep, gone map[string]bool) error {
 	for {
 		list, generation, err := readMarks(ctx, p.Bucket, stream)
-		if err != nil || list.Sweep == nil || !list.Sweep.Until.Equal(mine.Until) || list.Sweep.By != mine.By {
+		if err != nil || mine == nil && list.Sweep != nil {
 			return err
+		}
+		if mine != nil && (list.Sweep == nil || !list.Sweep.Until.Equal(mine.Until) || list.Sweep.By != mine.By) {
+			return nil
 		}
 		list.Sweep = nil
 		for name := range gone {

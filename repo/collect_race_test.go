@@ -204,9 +204,11 @@ func TestCollectInterleaved(t *testing.T) {
 			marked := old.Clone()
 			marker := publisher(t, over(marked))
 			marker.Now = func() time.Time { return c.Now().Add(-15 * day) }
+			marked.Clock = marker.Now
 			if got := collect(t, marker, stream.Name); len(got.Found) < 15 {
 				t.Fatalf("found %v", names(got.Found))
 			}
+			marked.Clock = c.Now
 			// begin starts both on a copy of the bucket.
 			var memory *bucket.Memory
 			var published, collected error

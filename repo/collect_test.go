@@ -345,6 +345,21 @@ func TestCollectClock(t *testing.T) {
 	if differ := differences(before, objects(t, b)); len(differ) > 0 {
 		t.Errorf("%v changed", differ)
 	}
+	// A clock that is behind would make what it notes older than it is, for those that are right.
+	carryOut(t, p, testStream(), Change{Add: packages(t, "1.35.9", "text")})
+	before = objects(t, b)
+	slow := publisher(t, b)
+	slow.Now = func() time.Time { return c.Now().Add(-100 * day) }
+	got, err = slow.Collect(t.Context(), streamName, Retention{})
+	if err != nil || len(got.Found) == 0 || len(got.Delete) != 0 {
+		t.Fatalf("%v %v", got, err)
+	}
+	if err := slow.Sweep(t.Context(), got); err == nil || !strings.Contains(err.Error(), "clock") {
+		t.Errorf("a clock that is behind: error %v", err)
+	}
+	if differ := differences(before, objects(t, b)); len(differ) > 0 {
+		t.Errorf("%v changed", differ)
+	}
 	// A plan that lay about is not carried out.
 	got, err = p.Collect(t.Context(), streamName, Retention{})
 	if err != nil {
