@@ -203,7 +203,12 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	report.Findings = append(append(report.Findings, problems...), keyFindings(newKeyReport(cfg, signing, p.now().UTC()))...)
+	ring := newKeyReport(cfg, signing, p.now().UTC())
+	report.Findings = append(append(report.Findings, problems...), keyFindings(ring)...)
+	for _, d := range ring.Deadlines {
+		report.Keys = append(report.Keys, reconcile.KeyEnd{Fingerprint: d.Fingerprint, Because: d.What, At: d.At})
+	}
+	report.Estimate(reconcile.Prices(cfg.Reconcile.Costs))
 	return report, nil
 }
 
@@ -292,15 +297,13 @@ func (c *config) reconciledStream(s *streamConfig, known []string) (reconcile.St
 
 // deliver writes the report where it was asked for, and tells whoever wants to know.
 func (p *program) deliver(ctx context.Context, cfg *config, report *reconcile.Report, options reconcileOptions) error {
-	costs := reconcile.Costs(cfg.Reconcile.Costs)
-	metrics := func(w io.Writer) error { return report.Prometheus(w, costs) }
 	for _, to := range []struct {
 		file  string
 		write func(io.Writer) error
 	}{
 		{options.json, func(w io.Writer) error { return writeJSON(w, report) }},
 		{options.markdown, report.Markdown},
-		{options.prometheus, metrics},
+		{options.prometheus, report.Prometheus},
 	} {
 		if to.file == "" {
 			continue
@@ -311,7 +314,7 @@ func (p *program) deliver(ctx context.Context, cfg *config, report *reconcile.Re
 	}
 	if cfg.Reconcile.Push != "" {
 		var b bytes.Buffer
-		if err := metrics(&b); err != nil {
+		if err := report.Prometheus(&b); err != nil {
 			return err
 		}
 		if err := p.post(ctx, http.MethodPut, cfg.Reconcile.Push, "text/plain; version=0.0.4", b.Bytes()); err != nil {

@@ -42,6 +42,7 @@ func TestDeliver(t *testing.T) {
 		Bytes: 3 << 30, PackageBytes: 400 << 20, IndexBytes: 1 << 20, Shares: 8,
 		Findings: []reconcile.Finding{{Kind: reconcile.Altered, Severity: reconcile.Alarm, Object: "a.deb", Detail: "has other bytes|\n<b>"}},
 	}}}
+	report.Estimate(reconcile.Prices(cfg.Reconcile.Costs))
 	options := reconcileOptions{json: filepath.Join(dir, "r.json"), markdown: filepath.Join(dir, "r.md"), prometheus: filepath.Join(dir, "r.prom")}
 	if err := p.deliver(t.Context(), cfg, report, options); err != nil {
 		t.Fatal(err)

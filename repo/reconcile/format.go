@@ -57,10 +57,11 @@ func (f Finding) mark() string {
 
 // text is a finding in one line.
 func (f Finding) text() string {
+	detail := strings.Join(strings.Fields(f.Detail), " ") // an error may have several lines
 	if f.Object == "" {
-		return f.Detail
+		return detail
 	}
-	return f.Object + ": " + f.Detail
+	return f.Object + ": " + detail
 }
 
 // most is how many findings of one kind a stream's summary shows.
@@ -94,6 +95,9 @@ func (r *Report) Print(w io.Writer) error {
 	}
 	if quiet > 0 {
 		fmt.Fprintf(&b, "%d streams need nothing\n", quiet)
+	}
+	if r.Costs != nil {
+		fmt.Fprintf(&b, "estimate for a month: storage %.2f, egress %.2f\n", r.Costs.Storage, r.Costs.Egress)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -210,14 +214,28 @@ func (r *Report) Markdown(w io.Writer) error {
 	section("Left for a person", Drift, false)
 	section("Would be repaired", Repair, false)
 	section("Repaired", Repair, true)
-	b.WriteString("\n## Streams\n\n| Stream | Latest | Serial | Published | Packages | Valid until | In the bucket | State |\n|---|---|---|---|---|---|---|---|\n")
+	if len(r.Keys) > 0 {
+		b.WriteString("\n## Keys\n\n| Key | To be replaced by | Because | Days left |\n|---|---|---|---|\n")
+		for _, k := range r.Keys {
+			fmt.Fprintf(&b, "| %s | %s | %s | %d |\n", code(k.Fingerprint), k.At.Format(time.DateOnly), k.Because, int(k.At.Sub(r.Time).Hours()/24))
+		}
+	}
+	b.WriteString("\n## Streams\n\n| Stream | Latest | Serial | Published | Packages | Valid until | In the bucket | Cost of a month | State |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, s := range r.Streams {
 		until := "-"
 		if !s.ValidUntil.IsZero() {
 			until = s.ValidUntil.Format(time.DateOnly)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %s | %d | %s | %s | %s |\n", code(string(s.Stream)), cmp.Or(s.Latest, "-"), s.Serial,
-			s.Published.Format(time.DateOnly), s.Packages, until, repo.Size(s.Bytes), escape(s.verdict()))
+		costs := "-"
+		if s.Costs != nil {
+			costs = fmt.Sprintf("storage %.2f, egress %.2f", s.Costs.Storage, s.Costs.Egress)
+		}
+		published := "-"
+		if s.Serial > 0 {
+			published = s.Published.Format(time.DateOnly)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %d | %s | %d | %s | %s | %s | %s |\n", code(string(s.Stream)), cmp.Or(s.Latest, "-"), s.Serial,
+			published, s.Packages, until, repo.Size(s.Bytes), costs, escape(s.verdict()))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -12,7 +12,7 @@ import (
 
 // Prometheus writes the report in the text format that a node exporter's textfile collector and a push gateway read
 // (https://prometheus.io/docs/instrumenting/exposition_formats/).
-func (r *Report) Prometheus(w io.Writer, costs Costs) error {
+func (r *Report) Prometheus(w io.Writer) error {
 	var b strings.Builder
 	metric := func(name, kind, help string) { fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind) }
 	each := func(name, help string, value func(*StreamReport) (float64, bool)) {
@@ -29,7 +29,7 @@ func (r *Report) Prometheus(w io.Writer, costs Costs) error {
 	fmt.Fprintf(&b, "pkgs_reconcile_duration_seconds %v\n", r.Seconds)
 	metric("pkgs_stream_info", "gauge", "The newest version of each stream.")
 	for _, s := range r.Streams {
-		fmt.Fprintf(&b, "pkgs_stream_info{stream=%q,latest=%q,frozen=\"%t\"} 1\n", s.Stream, s.Latest, s.Frozen)
+		fmt.Fprintf(&b, "pkgs_stream_info{stream=%q,latest=%q,frozen=\"%t\",follows=%q} 1\n", s.Stream, s.Latest, s.Frozen, s.Follows)
 	}
 	each("pkgs_stream_published_timestamp_seconds", "When the live publication was made.", func(s *StreamReport) (float64, bool) {
 		return float64(s.Published.Unix()), s.Serial > 0
@@ -51,15 +51,20 @@ func (r *Report) Prometheus(w io.Writer, costs Costs) error {
 		}
 		return 0, true
 	})
-	if costs.Storage > 0 {
+	each("pkgs_stream_versions", "Versions in the index of what the stream is there for.", func(s *StreamReport) (float64, bool) {
+		return float64(s.Versions), true
+	})
+	if r.Costs != nil {
 		each("pkgs_stream_storage_cost_per_month", "Estimate of what storing the stream costs.", func(s *StreamReport) (float64, bool) {
-			return costs.StorageOf(s), s.Objects > 0
+			return s.cost().Storage, s.Objects > 0
+		})
+		each("pkgs_stream_egress_cost_per_month", "Estimate of what handing the stream out costs.", func(s *StreamReport) (float64, bool) {
+			return s.cost().Egress, s.Serial > 0
 		})
 	}
-	if costs.Egress > 0 && costs.Clients > 0 {
-		each("pkgs_stream_egress_cost_per_month", "Estimate of what handing the stream out costs.", func(s *StreamReport) (float64, bool) {
-			return costs.EgressOf(s), s.Serial > 0
-		})
+	metric("pkgs_key_days", "gauge", "Days until a key that signs must have been replaced.")
+	for _, k := range r.Keys {
+		fmt.Fprintf(&b, "pkgs_key_days{key=%q,because=%q} %v\n", k.Fingerprint, k.Because, k.At.Sub(r.Time).Hours()/24)
 	}
 	metric("pkgs_findings", "gauge", "Open findings by stream, kind and severity.")
 	type key struct {
@@ -85,24 +90,4 @@ func (r *Report) Prometheus(w io.Writer, costs Costs) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
-}
-
-// Costs are prices for an estimate, in any currency.
-type Costs struct {
-	// Storage is the price of a gibibyte for a month, Egress that of a gibibyte handed out.
-	Storage, Egress float64
-	// Clients is how many machines use a stream. Each is taken to look for updates daily, to find new indexes once a week,
-	// and to upgrade once a month.
-	Clients float64
-}
-
-// StorageOf estimates what a stream's objects cost in a month.
-func (c Costs) StorageOf(s *StreamReport) float64 { return float64(s.Bytes) / (1 << 30) * c.Storage }
-
-// EgressOf estimates what handing out a stream costs in a month. A machine has one architecture and one format, so it takes
-// an equal share of the newest packages.
-func (c Costs) EgressOf(s *StreamReport) float64 {
-	shares := float64(max(s.Shares, 1))
-	perClient := float64(s.PackageBytes)/shares + 52.0/12*float64(s.IndexBytes)/2
-	return c.Clients * perClient / (1 << 30) * c.Egress
 }

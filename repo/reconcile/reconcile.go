@@ -257,8 +257,9 @@ type StreamReport struct {
 	Published time.Time `json:"published"`
 	// ValidUntil is when clients stop to accept the index; zero if they never do.
 	ValidUntil time.Time `json:"validUntil"`
-	// Latest is the newest version of the packages that the stream is there for.
+	// Latest is the newest version of the packages that the stream is there for, and Versions is how many there are.
 	Latest   string `json:"latest"`
+	Versions int    `json:"versions"`
 	Packages int    `json:"packages"`
 	// Objects and Bytes are what the stream has in the bucket, Older and OlderBytes what earlier publications left; all are
 	// 0 after a quick look.
@@ -270,6 +271,8 @@ type StreamReport struct {
 	// fetches in an upgrade and in an update, all formats and architectures together.
 	PackageBytes int64 `json:"packageBytes"`
 	IndexBytes   int64 `json:"indexBytes"`
+	// Costs are what storing the stream and handing it out cost in a month; nil where nobody told prices.
+	Costs *StreamCosts `json:"costs,omitempty"`
 	// Shares is how many combinations of format and architecture the stream is for.
 	Shares int `json:"shares"`
 
@@ -290,6 +293,10 @@ type Report struct {
 	Streams   []*StreamReport `json:"streams"`
 	// Findings are those that concern no single stream, such as a key.
 	Findings []Finding `json:"findings"`
+	// Keys are the days by which keys that sign must have been replaced.
+	Keys []KeyEnd `json:"keys,omitempty"`
+	// Costs are those of all streams together.
+	Costs *StreamCosts `json:"costs,omitempty"`
 	// Pages are the pages that were written, about streams that moved on.
 	Pages   []string `json:"pages,omitempty"`
 	Seconds float64  `json:"seconds"`

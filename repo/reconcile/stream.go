@@ -256,6 +256,13 @@ func (r *run) describe() {
 	s := r.report
 	s.Serial, s.Published, s.ValidUntil, s.Packages = r.state.Head.Serial, r.state.Head.Time, r.state.ValidUntil(), len(r.state.Packages())
 	s.Latest = r.state.Describe(&r.stream.Stream).Latest
+	versions := map[string]bool{}
+	for _, p := range r.published() {
+		if r.stream.Members[p.Name].Main {
+			versions[p.Version] = true
+		}
+	}
+	s.Versions = len(versions)
 	for _, name := range r.newest() {
 		o, _ := r.state.Object(name)
 		s.PackageBytes += o.Size
