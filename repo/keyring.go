@@ -19,6 +19,8 @@ type KeyringPackage struct {
 	Name, Version string
 	// Make makes the package in both formats, signed. It may be called by several goroutines.
 	Make func(context.Context) (*Files, error)
+	// Build builds it in a directory with a signature that was made elsewhere, or with none if headers is nil.
+	Build func(ctx context.Context, dir string, headers *SignedHeaders) error
 }
 
 // KeyringName is the name of the keyring package; empty if there is none.
@@ -72,6 +74,18 @@ func (p *Publisher) LacksKeyring(stream *Stream, state *State) (bool, error) {
 			k.Name, k.Version, later)
 	}
 	return len(have) < 2, nil
+}
+
+// NeedsKeyring tells whether a publication that is signed elsewhere is to bring the keyring package along: the stream lacks
+// it, or does not exist yet. An alias has that of the stream that it follows.
+func (p *Publisher) NeedsKeyring(stream *Stream, state *State) (bool, error) {
+	if state.Manifest.Follows != nil {
+		return false, nil
+	}
+	if !state.Exists() {
+		return p.KeyringPackage != nil && stream.Members[p.KeyringPackage.Name].Keyring, nil
+	}
+	return p.LacksKeyring(stream, state)
 }
 
 // givesOtherKeys tells whether the keys that the stream gives its users are others than those of the publisher's keyring, in

@@ -141,7 +141,14 @@ func (p *program) keyringPackage(cfg *config, signing *signingKeys) *repo.Keyrin
 	}
 	var making sync.Mutex
 	var made *repo.Files
-	return &repo.KeyringPackage{Name: c.Name, Version: c.version(signing.keyring), Make: func(ctx context.Context) (*repo.Files, error) {
+	unsigned := func(ctx context.Context, dir string, headers *repo.SignedHeaders) error {
+		k, err := c.keyring(&signingKeys{by: signing.by, keyring: signing.keyring, signed: headers})
+		if err == nil {
+			_, err = build.BuildKeyring(ctx, k, dir)
+		}
+		return err
+	}
+	return &repo.KeyringPackage{Name: c.Name, Version: c.version(signing.keyring), Build: unsigned, Make: func(ctx context.Context) (*repo.Files, error) {
 		making.Lock()
 		defer making.Unlock()
 		if made != nil {

@@ -82,20 +82,32 @@ func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Versio
 	if err != nil {
 		return err
 	}
+	target := cfg.repoStream(s)
+	publisher := p.newPublisher(cfg, signing, b, nil)
+	keyring := publisher.KeyringPackage
+	if needed, err := publisher.NeedsKeyring(&target, state); err != nil {
+		return err
+	} else if !needed {
+		keyring = nil
+	}
 	again := fmt.Sprintf("pkgs cut %s --unsigned %s", v, out)
 	signed := headers.Files()
-	if slices.ContainsFunc(requests, func(r build.Request) bool {
+	lacks := keyring != nil && !slices.Contains(signed, fmt.Sprintf("%s-%s-%s.noarch.rpm", keyring.Name, keyring.Version, keyringRevision))
+	if lacks || slices.ContainsFunc(requests, func(r build.Request) bool {
 		return slices.Contains(r.Formats, build.Rpm) && !slices.Contains(signed, path.Base(r.FileName(build.Rpm)))
 	}) {
-		return p.requestPackages(ctx, cfg, box, requests, again)
+		return p.requestPackages(ctx, cfg, box, requests, keyring, again)
 	}
 	signing = &signingKeys{by: signing.by, keyring: signing.keyring, signed: headers}
 	if err = os.RemoveAll(box.Packages()); err == nil {
 		_, err = p.build(ctx, cfg, signing, requests, box.Packages())
 	}
+	if err == nil && keyring != nil {
+		err = keyring.Build(ctx, box.Packages(), headers)
+	}
 	var unsigned *repo.UnsignedError
 	if errors.As(err, &unsigned) { // the rpms are called like those that were signed, and are others
-		return p.requestPackages(ctx, cfg, box, requests, again)
+		return p.requestPackages(ctx, cfg, box, requests, keyring, again)
 	}
 	if err == nil {
 		err = os.MkdirAll(box.Packages(), 0o755) // when nothing was to be built
@@ -111,8 +123,9 @@ func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Versio
 	return one(p.requestIndex(ctx, cfg, signing, b, s, change, out)).print(p)
 }
 
-// requestPackages builds packages without signatures, and asks for those on the rpms. again is the command that goes on.
-func (p *program) requestPackages(ctx context.Context, cfg *config, box *repo.Outbox, requests []build.Request, again string) error {
+// requestPackages builds packages without signatures, and the keyring package if it is not nil, and asks for those on the
+// rpms. again is the command that goes on.
+func (p *program) requestPackages(ctx context.Context, cfg *config, box *repo.Outbox, requests []build.Request, keyring *repo.KeyringPackage, again string) error {
 	err := os.RemoveAll(box.Packages())
 	if err == nil {
 		err = os.MkdirAll(box.Dir, 0o755)
@@ -127,6 +140,11 @@ func (p *program) requestPackages(ctx context.Context, cfg *config, box *repo.Ou
 	defer os.RemoveAll(work)
 	if _, err := p.build(ctx, cfg, nil, requests, work); err != nil {
 		return err
+	}
+	if keyring != nil {
+		if err := keyring.Build(ctx, work, nil); err != nil {
+			return err
+		}
 	}
 	w, err := box.RequestPackages(work)
 	if err != nil {

@@ -21,7 +21,7 @@ func (r *run) ask(ctx context.Context, change repo.Change, missing []Package, wo
 	needed := func(packages int) bool {
 		return packages > 0 || len(change.Retire) > 0 || change.Resign || change.Follow != nil
 	}
-	if r.box == nil && needed(len(missing)) {
+	if lacks, _ := r.Publisher.LacksKeyring(&r.stream.Stream, r.state); r.box == nil && (lacks || needed(len(missing))) {
 		r.add(Unsigned, Drift, "", "needs signatures, and there is no signing key here: --unsigned DIR asks for them")
 		return nil
 	}
@@ -40,7 +40,11 @@ func (r *run) ask(ctx context.Context, change repo.Change, missing []Package, wo
 	if err != nil {
 		return err
 	}
-	ready, unsigned := bySigned(missing, headers)
+	keyring, err := r.keyringPackages(len(missing) > 0)
+	if err != nil {
+		return err
+	}
+	ready, unsigned := bySigned(append(missing, keyring...), headers)
 	if err := r.askForHeaders(ctx, unsigned, filepath.Join(work, "unsigned")); err != nil {
 		return err
 	}
@@ -72,6 +76,21 @@ func (r *run) ask(ctx context.Context, change repo.Change, missing []Package, wo
 		r.waits(w)
 	}
 	return nil
+}
+
+// keyringPackages are the two formats of the keyring package, if the stream needs it. A stream that does not exist has it
+// with other packages only.
+func (r *run) keyringPackages(others bool) ([]Package, error) {
+	needs, err := r.Publisher.NeedsKeyring(&r.stream.Stream, r.state)
+	if err != nil || !needs || r.stream.alias() || !r.state.Exists() && !others {
+		return nil, err
+	}
+	k := r.Publisher.KeyringPackage
+	release := k.Name + " " + k.Version
+	return []Package{
+		{Name: k.Name, Version: k.Version, Architecture: "all", Format: "deb", Release: release},
+		{Name: k.Name, Version: k.Version, Architecture: "noarch", Format: "rpm", Release: release},
+	}, nil
 }
 
 // waits reports a request.

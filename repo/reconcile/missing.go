@@ -160,7 +160,12 @@ func (r *run) make(ctx context.Context, missing []Package, dir string) {
 func (r *run) makeOne(ctx context.Context, group []Package, dir string, headers *repo.SignedHeaders) error {
 	err := os.MkdirAll(dir, 0o755)
 	if err == nil {
-		if err = r.Upstream.Make(ctx, r.stream.Name, group, dir, headers); err == nil {
+		if k := r.Publisher.KeyringPackage; k != nil && group[0].Name == k.Name {
+			err = k.Build(ctx, dir, headers)
+		} else {
+			err = r.Upstream.Make(ctx, r.stream.Name, group, dir, headers)
+		}
+		if err == nil {
 			return nil
 		}
 	}
