@@ -66,7 +66,7 @@ type indexOptions struct {
 	stream, out                 string
 	format, layout              string
 	update, skipInvalid, sign   bool
-	contents                    bool
+	contents, trustContents     bool
 	compress, component, arches []string
 	validUntil                  time.Duration
 	release                     apt.Config
@@ -81,6 +81,9 @@ func newIndex(p *program) *cobra.Command {
 or both: what createrepo_c, apt-ftparchive and dpkg-scanpackages do. The packages may be anybody's. Every package is
 judged first: if one is not fit for an index, over which clients might refuse all the others, nothing is written and the
 exit code is 1. With --skip-invalid the rest is indexed.
+
+What a deb installs is judged, too: it may have no devices, FIFOs, absolute or dotted paths, or one path twice. For that its
+data is unpacked, unless it can be skipped from file to file as in packages of pkgs; --trust-contents spares that time.
 
 With --update, what is known of the packages is kept in DIR/.pkgs, and those whose size and time did not change are not
 read again. The result is the same as without.
@@ -115,6 +118,7 @@ are copied with its signed indexes to a new directory, which is what users would
 	flags.StringSliceVar(&o.compress, "compress", []string{"gz"}, "`compressions`: gz, xz, zst. A yum repository gets the first")
 	flags.StringVar(&o.layout, "layout", "flat", "`layout` of the apt repository: flat, or dists with the packages below DIR/pool")
 	flags.BoolVar(&o.contents, "contents", false, "also write apt's Contents indexes, which takes unpacking every deb")
+	flags.BoolVar(&o.trustContents, "trust-contents", false, "do not judge what debs install, which takes unpacking those that are compressed")
 	flags.StringVar(&o.release.Origin, "origin", "", "`text` for Origin in Release")
 	flags.StringVar(&o.release.Label, "label", "", "`text` for Label in Release")
 	flags.StringVar(&o.release.Suite, "suite", "", "`name` for Suite in Release, and of the folder below dists/")
@@ -137,7 +141,7 @@ const backdated = 5 * time.Minute
 // indexSettings turns flags and the configuration into what to do.
 func (p *program) indexSettings(ctx context.Context, o *indexOptions, named bool) (dir.Config, error) {
 	cfg := dir.Config{
-		Update: o.update, SkipInvalid: o.skipInvalid, Contents: o.contents, Dists: o.layout == "dists",
+		Update: o.update, SkipInvalid: o.skipInvalid, Contents: o.contents, TrustContents: o.trustContents, Dists: o.layout == "dists",
 		Release: o.release, Log: p.log,
 	}
 	cfg.Release.Components, cfg.Release.Architectures = o.component, o.arches
@@ -148,6 +152,8 @@ func (p *program) indexSettings(ctx context.Context, o *indexOptions, named bool
 		return cfg, usagef("--layout dists needs --suite or --codename: the folder below dists/ is called so")
 	case !cfg.Dists && len(o.component) > 0:
 		return cfg, usagef("--component is for --layout dists: a flat repository has none")
+	case o.contents && o.trustContents:
+		return cfg, usagef("--contents reads what debs install, so --trust-contents spares nothing: give one of them")
 	case o.validUntil < 0:
 		return cfg, usagef("--valid-until %s: expected a time to come, such as 720h", o.validUntil)
 	}

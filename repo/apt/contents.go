@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"sigs.k8s.io/pkgs/repo/refusal"
@@ -33,10 +32,12 @@ const (
 	dataRatio     = 50        // and how many more for each packed byte
 )
 
+var errTooMany = fmt.Errorf("more than %d files or %d bytes of names", maxInstalled, maxPathBytes)
+
 // ReadContents lists what the .deb of size bytes that r holds would install, in the order of its data.tar, without the
-// root directory. Unlike ReadPackage it unpacks everything, which takes seconds for a large package. The error, an *Error
-// with filename, says why a package is refused: for devices, FIFOs, paths that are relative, dotted or there twice, and
-// data that unpacks to more than 32 MiB and 50 times its packed size.
+// root directory. Unlike ReadPackage it unpacks everything, which takes seconds for a large package, and so it finds data
+// that is damaged. The error, an *Error with filename, says why a package is refused: for what ReadPackage refuses in
+// data.tar, and for names that are not readable text.
 func ReadContents(r io.ReaderAt, size int64, filename string) (list []Installed, err error) {
 	defer refusal.Recover(filename, &err)
 	m, err := readMembers(r, size)
@@ -78,7 +79,7 @@ func readData(m member) ([]Installed, error) {
 		seen[entry.Path] = true
 		names += len(entry.Path) + len(entry.Target)
 		if list = append(list, entry); len(list) > maxInstalled || names > maxPathBytes {
-			return nil, fmt.Errorf("more than %d files or %d bytes of names", maxInstalled, maxPathBytes)
+			return nil, errTooMany
 		}
 	}
 	if _, err := io.Copy(io.Discard, packed); err != nil { // to the end, where the checksum is
@@ -122,43 +123,70 @@ func ReadInstalled(r io.ReaderAt, size int64, filename, at string, limit int64) 
 
 func installed(h *tar.Header) (Installed, error) {
 	entry := Installed{Type: h.Typeflag, Mode: h.Mode & 0o7777, Size: h.Size}
-	var err error
-	if entry.Path, err = installPath(h.Name); err != nil {
-		return entry, err
+	path, err := installPath(h.Name)
+	if err == nil {
+		err = checkPathText(path)
 	}
-	switch h.Typeflag {
-	case tar.TypeReg, tar.TypeDir:
+	if err == nil {
+		err = checkKind(h.Typeflag, h.Linkname, Strict)
+	}
+	switch entry.Path = "/" + path; h.Typeflag {
 	case tar.TypeSymlink:
 		entry.Target = h.Linkname
-		if h.Linkname == "" || checkText([]byte(h.Linkname)) != nil || strings.ContainsAny(h.Linkname, "\n\t") {
-			return entry, fmt.Errorf("link target %q is not readable text", refusal.Shorten(h.Linkname))
-		}
 	case tar.TypeLink:
-		if entry.Target, err = installPath(h.Linkname); err != nil {
-			return entry, fmt.Errorf("link target: %w", err)
-		}
-	case tar.TypeChar, tar.TypeBlock:
-		return entry, errors.New("is a device")
-	case tar.TypeFifo:
-		return entry, errors.New("is a FIFO")
-	default:
-		return entry, fmt.Errorf("is of the unknown type %q", h.Typeflag)
+		target, _ := installPath(h.Linkname) // checked by checkKind
+		entry.Target = "/" + target
 	}
-	return entry, nil
+	return entry, err
 }
 
-// installPath turns a member's name into the path that dpkg would install it at. Names begin with ./ in all packages
-// but some that other programs than dpkg-deb made, where they just begin.
+// checkKind tells whether a package may install a member of a type, and where a link may lead.
+func checkKind(kind byte, link string, g Grammar) error {
+	switch kind {
+	case tar.TypeReg, tar.TypeDir:
+	case tar.TypeSymlink:
+		if link == "" || g == Strict && checkPathText(link) != nil {
+			return fmt.Errorf("link target %q is not readable text", refusal.Shorten(link))
+		}
+	case tar.TypeLink:
+		target, err := installPath(link)
+		if err == nil && g == Strict {
+			err = checkPathText(target)
+		}
+		if err != nil {
+			return fmt.Errorf("link target: %w", err)
+		}
+	case tar.TypeChar, tar.TypeBlock:
+		return errors.New("is a device")
+	case tar.TypeFifo:
+		return errors.New("is a FIFO")
+	default:
+		return fmt.Errorf("is of the unknown type %q", kind)
+	}
+	return nil
+}
+
+// installPath turns a member's name into the path that dpkg would install it at, without the slash in front; that of the
+// root directory is empty. Names begin with ./ in all packages but some that other programs than dpkg-deb made, where they
+// just begin.
 func installPath(name string) (string, error) {
 	p := strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/")
-	if p == "" || p == "." {
-		return "/", nil
+	if p == "" && name != "" && name != "/" || p == "." {
+		return "", nil
 	}
-	if checkText([]byte(p)) != nil || strings.ContainsAny(p, "\n\t") {
-		return "", errors.New("its name is not readable text")
+	for rest, more := p, true; more; {
+		var segment string
+		if segment, rest, more = strings.Cut(rest, "/"); segment == "" || segment == "." || segment == ".." {
+			return "", errors.New("its name is absolute, or has empty, . or .. segments")
+		}
 	}
-	if path.Clean("/"+p) != "/"+p {
-		return "", errors.New("its name is absolute, or has empty, . or .. segments")
+	return p, nil
+}
+
+// checkPathText refuses a path that cannot stand in a list.
+func checkPathText(path string) error {
+	if checkText([]byte(path)) != nil || strings.ContainsAny(path, "\n\t") {
+		return errors.New("its name is not readable text")
 	}
-	return "/" + p, nil
+	return nil
 }

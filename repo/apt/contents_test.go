@@ -89,5 +89,10 @@ func TestRefusedContents(t *testing.T) {
 		if !errors.As(err, &refusal) || refusal.File != "odd.deb" || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, %v, want an error with %q", name, list, err, c.want)
 		}
+		// Who reads the package alone is told the same.
+		p, err := read(debWith(c.data))
+		if !errors.As(err, &refusal) || refusal.File != "amd64/odd_1.0-1_amd64.deb" || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got the package %v, %v, want an error with %q", name, p, err, c.want)
+		}
 	}
 }

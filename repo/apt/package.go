@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/klauspost/compress/zstd"
 
 	"sigs.k8s.io/pkgs/build/payload/lzma2"
 
@@ -41,7 +44,8 @@ type Package struct {
 
 // ReadPackage reads the .deb of size bytes that r holds. Filename is what the index will call it, relative to the
 // repository's root. The error, an *Error with that name, says why a file is not fit to be in an index. Reading takes
-// at most some 64 MiB of memory, whatever the file claims; see the package comment for what is accepted.
+// at most some 64 MiB of memory, and what it unpacks to 32 MiB and 50 bytes for each of the file, whatever the file claims;
+// see the package comment for what is accepted.
 func ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err error) {
 	return Strict.ReadPackage(r, size, filename)
 }
@@ -54,14 +58,20 @@ func (g Grammar) ReadPackage(r io.ReaderAt, size int64, filename string) (p *Pac
 // Reader is memory for reading packages, for those who read many: by one goroutine at a time, any number of times.
 type Reader struct {
 	Grammar Grammar
+	// TrustData leaves data.tar unread, but for its digest. Only who made the packages should ask for that.
+	TrustData bool
+
 	head    []byte
 	scratch scratch
+	paths   map[string]struct{}
 }
 
 // scratch is the memory of what unpacks members.
 type scratch struct {
 	xz            lzma2.Decoder
 	packed, plain []byte
+	gzip          *gzip.Reader
+	zstd          *zstd.Decoder
 }
 
 // ReadPackage is the function ReadPackage with the grammar of the Reader.
@@ -89,6 +99,11 @@ func (m *Reader) ReadPackage(r io.ReaderAt, size int64, filename string) (p *Pac
 	}
 	if err != nil {
 		return nil, fmt.Errorf("control: %w", err)
+	}
+	if !m.TrustData {
+		if err := m.judgeData(members.data); err != nil {
+			return nil, fmt.Errorf("%s: %w", members.data.name, err)
+		}
 	}
 	digest, err := whole.digest()
 	if err != nil {

@@ -2,8 +2,10 @@ package apt
 
 import (
 	"archive/tar"
+	"bufio"
 	"compress/bzip2"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // Bounds of control.tar, packed and unpacked. Its largest file is the list of checksums, some 100 bytes for each file of the package; dpkg's
@@ -24,7 +27,7 @@ const (
 const maxWindow = 64 << 20
 
 // open starts to unpack a member according to the end of its name. More than limit unpacked bytes are an error.
-func (m member) open(limit int64, s *scratch) (io.Reader, error) {
+func (m member) open(limit int64, s *scratch) (*limited, error) {
 	var r io.Reader
 	var err error
 	packed := io.NewSectionReader(m.data, 0, m.size)
@@ -32,14 +35,24 @@ func (m member) open(limit int64, s *scratch) (io.Reader, error) {
 	case ".tar":
 		r = packed
 	case ".gz":
-		r, err = gzip.NewReader(packed)
+		if s.gzip == nil {
+			s.gzip = new(gzip.Reader)
+		}
+		r, err = s.gzip, s.gzip.Reset(bufio.NewReader(packed))
 	case ".xz":
 		r, err = openXZ(m.data, m.size, s)
 	case ".zst":
-		r, err = zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
+		if s.zstd == nil {
+			s.zstd, err = zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+				zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
+		} else {
+			err = s.zstd.Reset(packed)
+		}
+		r = s.zstd
 	case ".bz2":
 		r = bzip2.NewReader(packed)
+	case ".lzma":
+		r, err = openLZMA(packed)
 	default:
 		return nil, fmt.Errorf("compression %q is not supported, expected gz, xz or zst", ext)
 	}
@@ -47,6 +60,18 @@ func (m member) open(limit int64, s *scratch) (io.Reader, error) {
 		return nil, err
 	}
 	return &limited{r, limit, limit}, nil
+}
+
+// openLZMA starts to unpack what dpkg wrote before it knew xz.
+func openLZMA(packed *io.SectionReader) (io.Reader, error) {
+	var head [lzma.HeaderLen]byte
+	if _, err := packed.ReadAt(head[:], 0); err != nil {
+		return nil, err
+	}
+	if dict := binary.LittleEndian.Uint32(head[1:]); dict > maxWindow {
+		return nil, fmt.Errorf("lzma data needs a dictionary of %d MiB, more than lzma -9 asks for", dict>>20)
+	}
+	return lzma.NewReader(bufio.NewReader(packed))
 }
 
 // limited fails when more bytes than its limit come, where an io.LimitedReader would end.
@@ -58,9 +83,36 @@ type limited struct {
 func (l *limited) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p)
 	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("unpacks to more than the %d bytes that are allowed for", l.limit)
+		return 0, l.exceeded()
 	}
 	return n, err
+}
+
+func (l *limited) exceeded() error {
+	return fmt.Errorf("unpacks to more than the %d bytes that are allowed for", l.limit)
+}
+
+// skip steps over n bytes, without unpacking them where that can be.
+func (l *limited) skip(n int64) error {
+	switch r := l.r.(type) {
+	case *io.SectionReader:
+		at, _ := r.Seek(0, io.SeekCurrent) // which cannot fail
+		if n > r.Size()-at {
+			return io.ErrUnexpectedEOF
+		}
+		_, err := r.Seek(n, io.SeekCurrent)
+		return err // nothing was unpacked
+	case *xzFile:
+		if l.left -= n; l.left < 0 {
+			return l.exceeded()
+		}
+		return r.skip(n)
+	}
+	got, err := io.CopyN(io.Discard, l, n)
+	if err == io.EOF && got < n {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // readControl returns the file "control" of control.tar.

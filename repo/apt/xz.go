@@ -26,7 +26,8 @@ type xzFile struct {
 	check    byte
 	next     int
 	block    io.Reader
-	*scratch // for small blocks
+	left     int64 // what the block has yet to give
+	*scratch       // for small blocks
 }
 
 // xzBlock is what the index says of a block: where it starts, how long its header, data and checksum are without the
@@ -123,10 +124,11 @@ func (x *xzFile) Read(p []byte) (int, error) {
 			if err != nil {
 				return 0, fmt.Errorf("block %d: %w", x.next, err)
 			}
-			x.block = b
+			x.block, x.left = b, x.blocks[x.next].unpacked
 			x.next++
 		}
 		n, err := x.block.Read(p)
+		x.left -= int64(n)
 		if err == io.EOF {
 			x.block, err = nil, nil
 		}
@@ -134,6 +136,33 @@ func (x *xzFile) Read(p []byte) (int, error) {
 			return n, err
 		}
 	}
+}
+
+// skip steps over n bytes of what is unpacked. Blocks that lie between are not looked at.
+func (x *xzFile) skip(n int64) error {
+	for n > 0 {
+		switch {
+		case x.block != nil && n < x.left:
+			got, err := io.CopyN(io.Discard, x.block, n)
+			x.left -= got
+			return err
+		case x.block != nil:
+			n, x.block = n-x.left, nil
+		case x.next == len(x.blocks):
+			return io.ErrUnexpectedEOF
+		case n >= x.blocks[x.next].unpacked:
+			n -= x.blocks[x.next].unpacked
+			x.next++
+		default:
+			b, err := x.open(x.blocks[x.next])
+			if err != nil {
+				return fmt.Errorf("block %d: %w", x.next, err)
+			}
+			x.block, x.left = b, x.blocks[x.next].unpacked
+			x.next++
+		}
+	}
+	return nil
 }
 
 // open reads the header of a block.

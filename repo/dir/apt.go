@@ -18,16 +18,19 @@ import (
 // debFormat is how debs are read and indexed. Their records have two parts: the stanza, and with Contents a line that
 // names the package as a Contents index does, followed by a line for each path.
 func (r *run) debFormat() format {
-	f := format{name: "deb", compare: compareDebs, write: r.writeDebs, variant: "stanza"}
+	f := format{name: "deb", compare: compareDebs, write: r.writeDebs, variant: "stanza, contents judged"}
 	f.same = func(a, b *entry) bool {
 		return a.name == b.name && a.arch == b.arch && apt.CompareVersions(a.version, b.version) == 0
 	}
 	f.reader = func() reader {
-		m := apt.Reader{Grammar: apt.Foreign}
+		m := apt.Reader{Grammar: apt.Foreign, TrustData: r.TrustContents || r.Contents}
 		return func(in io.ReaderAt, from file) (entry, [][]byte, error) { return r.readDeb(&m, in, from) }
 	}
-	if r.Contents {
+	switch {
+	case r.Contents: // which judges as well
 		f.variant = "stanza and contents"
+	case r.TrustContents:
+		f.variant = "stanza"
 	}
 	return f
 }

@@ -64,6 +64,8 @@ type Config struct {
 	Compress []packed.Compression
 	// Contents adds what each deb installs, as apt-file reads it. It has to unpack all of them.
 	Contents bool
+	// TrustContents does not judge what debs install, which is not in their index: see apt.Reader.
+	TrustContents bool
 
 	// Release holds the fields of the apt repository's Release. Its architectures are added to those that there are
 	// packages for. Date is the time of both repositories, and of their signatures.
