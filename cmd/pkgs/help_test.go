@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"sigs.k8s.io/pkgs/build/strict"
 )
 
 // TestHelp holds every command to a help that a newcomer can work with: one line, an explanation, and an example whose
@@ -69,13 +71,38 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	// In a sentence, a command stands without its arguments.
 	for _, quoted := range regexp.MustCompile("`(pkgs [^`]+)`").FindAllStringSubmatch(string(data), -1) {
-		cmd, rest, err := testRoot().Find(splitWords(quoted[1])[1:])
+		cmd, rest, err := findCommand(splitWords(quoted[1])[1:])
 		if err == nil {
 			err = cmd.ParseFlags(rest)
 		}
 		if err != nil {
 			t.Errorf("README.md: `%s`: %v", quoted[1], err)
 		}
+	}
+}
+
+// TestReadmeConfigurations decodes every piece of a configuration in the README as strictly as a user's.
+func TestReadmeConfigurations(t *testing.T) {
+	data, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces := 0
+	for _, block := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(data), -1) {
+		// Some show one section in several ways, and an ellipsis stands for what is somewhere else.
+		text := strings.ReplaceAll(block[1], "[…]", "[]")
+		for _, piece := range strings.Split(text, "\nsigning:") {
+			if len(piece) < len(text) && !strings.HasPrefix(text, piece) {
+				piece = "signing:" + piece
+			}
+			pieces++
+			if err := strict.Decode("README.md", []byte(piece), &config{}); err != nil {
+				t.Errorf("%v in\n%s", err, piece)
+			}
+		}
+	}
+	if pieces < 10 {
+		t.Errorf("found only %d pieces of configurations", pieces)
 	}
 }
 
@@ -109,6 +136,15 @@ func testRoot() *cobra.Command {
 	return root
 }
 
+// findCommand finds the command that words begin with, and returns it with the rest of them.
+func findCommand(words []string) (*cobra.Command, []string, error) {
+	cmd, rest, err := testRoot().Find(words)
+	if err == nil && cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		err = cmd.ValidateArgs(rest)
+	}
+	return cmd, rest, err
+}
+
 // commandLines finds the lines of a text that call pkgs, indented or behind a prompt or a path, without comments and without
 // what a shell would do with the output. A line that ends in a backslash goes on.
 func commandLines(text string) []string {
@@ -134,7 +170,7 @@ func commandLines(text string) []string {
 func checkCommandLine(t *testing.T, where, line string) {
 	t.Helper()
 	words := splitWords(line)
-	cmd, rest, err := testRoot().Find(words[1:])
+	cmd, rest, err := findCommand(words[1:])
 	if err != nil {
 		t.Errorf("%s: %s: %v", where, line, err)
 		return
