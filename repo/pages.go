@@ -23,6 +23,8 @@ type Listed struct {
 	Serial   int64     `json:"serial"`
 	Time     time.Time `json:"time"`
 	Packages int       `json:"packages"`
+	// Follows is the stream whose packages an alias has; empty for other streams.
+	Follows layout.Stream `json:"follows,omitempty"`
 }
 
 // listing is the content of streams.json.
@@ -36,6 +38,9 @@ const maxListing = 16 << 20
 // Describe is what the list of all streams says of a stream that is live.
 func (s *State) Describe(stream *Stream) Listed {
 	listed := Listed{Stream: s.Head.Stream, Serial: s.Head.Serial, Time: s.Head.Time, Packages: len(s.Manifest.packages())}
+	if s.Manifest.Follows != nil {
+		listed.Follows = s.Manifest.Follows.Stream
+	}
 	for _, o := range s.Manifest.Objects {
 		if o.Class != layout.Package || path.Ext(o.Name) != ".deb" {
 			continue

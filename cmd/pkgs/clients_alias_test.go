@@ -92,6 +92,9 @@ cache: cache
 			}
 		})
 	}
+	if list, err := os.ReadFile(filepath.Join(bucket, "streams.json")); err != nil || !strings.Contains(string(list), `"follows": "core:/stable:/v1.36"`) {
+		t.Errorf("the list of streams does not say what the alias follows: %s, %v", list, err)
+	}
 	if _, err := os.Stat(filepath.Join(bucket, alias, "core.repo")); err != nil {
 		t.Errorf("there is no .repo file for the alias: %v", err)
 	}

@@ -182,7 +182,7 @@ func (r *Report) list(ctx context.Context, cfg Config) {
 	var listed []repo.Listed
 	for _, s := range r.Streams {
 		if s.Serial > 0 {
-			listed = append(listed, repo.Listed{Stream: s.Stream, Latest: s.Latest, Serial: s.Serial, Time: s.Published, Packages: s.Packages})
+			listed = append(listed, repo.Listed{Stream: s.Stream, Latest: s.Latest, Serial: s.Serial, Time: s.Published, Packages: s.Packages, Follows: s.Follows})
 		}
 	}
 	var err error

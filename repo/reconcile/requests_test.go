@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/bucket/buckettest"
@@ -57,9 +59,17 @@ func TestManyObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newScene(t, b)
-	const many = 2500
+	const many = 10_000
+	var group errgroup.Group
+	group.SetLimit(16)
 	for i := range many {
-		s.write(streamName.Deb(layout.ByHash(fmt.Sprintf("%064x", i))), []byte("older"))
+		group.Go(func() error {
+			_, err := b.Put(t.Context(), streamName.Deb(layout.ByHash(fmt.Sprintf("%064x", i))), content([]byte("older")), bucket.PutOptions{})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	s.run()
 	before := faults.Count()
