@@ -168,7 +168,8 @@ func (s *Stream) keyrings(c *Contents) Contents {
 func (c Contents) withKeyringsOf(s *Stream, others *Contents) Contents {
 	keyrings := s.keyrings(others)
 	have := c.digests()
-	all := Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms)}
+	all := c
+	all.Debs, all.Rpms = slices.Clone(c.Debs), slices.Clone(c.Rpms)
 	for _, p := range keyrings.Debs {
 		if _, ok := have["deb/"+p.Filename]; !ok {
 			all.Debs = append(all.Debs, p)

@@ -386,7 +386,7 @@ func (v *Review) derive(ctx context.Context) error {
 	by := v.cfg.Signer.Keyring()
 	v.draft = &draft{by: by}
 	s := &snapshot{manifest: Manifest{Stream: v.Stream, Serial: v.Serial}, content: map[string]bucket.Content{}}
-	with := edition{signer: v.draft, keyring: by, at: v.Time, validUntil: v.Until}
+	with := edition{signer: v.draft, keyring: v.cfg.Keyring, at: v.Time, validUntil: v.Until}
 	for _, half := range v.request.Index.Halves {
 		index := s.debIndex
 		if half == "rpm" {

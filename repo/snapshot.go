@@ -132,10 +132,16 @@ func (s *snapshot) rpmIndex(ctx context.Context, stream *Stream, c Contents, wit
 	if err != nil {
 		return err
 	}
+	var tags yum.Tags
+	for _, k := range with.keyring.Settled().Keys() {
+		if k.Fingerprint != with.signer.Keyring().Keys()[0].Fingerprint {
+			tags.Content = append(tags.Content, yum.KeyHint(k.Fingerprint, k.Created))
+		}
+	}
 	// index makes the indexes with a prefix of their hrefs and returns them with a signature on repomd.xml.
 	index := func(prefix string) (files []layout.File, repomd, signature []byte, err error) {
 		files, err = yum.Index(yum.Config{
-			Revision: strconv.FormatInt(serial, 10), Date: with.at, HrefPrefix: prefix, Advisories: c.Advisories,
+			Revision: strconv.FormatInt(serial, 10), Date: with.at, HrefPrefix: prefix, Tags: tags, Advisories: c.Advisories,
 		}, c.Rpms)
 		if err != nil {
 			return nil, nil, nil, err

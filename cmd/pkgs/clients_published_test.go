@@ -104,6 +104,9 @@ func requireClients(t *testing.T) {
 			missing = append(missing, "dnf in .cache/roots/"+client.suite+", which testdata/clients/roots brings up to date")
 		}
 	}
+	if _, err := os.Stat(filepath.Join(systems, "trixie/usr/bin/zypper")); err != nil {
+		missing = append(missing, "zypper in .cache/roots/trixie, which testdata/clients/roots brings up to date")
+	}
 	if len(missing) > 0 {
 		t.Fatalf("for the tests of real clients there is lacking: %s. Run make test as root, which installs it, or make test-short without these tests",
 			strings.Join(missing, "; "))

@@ -31,6 +31,7 @@ type Config struct {
 	HrefPrefix string
 	// Advisories make the fourth index, updateinfo, unless there are none.
 	Advisories []Advisory
+	Tags       Tags
 }
 
 var (
@@ -115,7 +116,10 @@ func Index(cfg Config, packages []*Package) ([]layout.File, error) {
 	}
 	parts := indexes()
 	files := make([]layout.File, len(parts))
-	repomd := Repomd{Revision: cfg.Revision, Indexes: make([]IndexFile, len(parts))}
+	repomd := Repomd{Revision: cfg.Revision, Tags: cfg.Tags, Indexes: make([]IndexFile, len(parts))}
+	if err := repomd.check(); err != nil {
+		return nil, &Error{File: layout.Repomd, Err: err}
+	}
 	var group errgroup.Group
 	for i, index := range parts {
 		group.Go(func() error {

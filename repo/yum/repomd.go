@@ -22,12 +22,21 @@ type Repomd struct {
 	Indexes []IndexFile
 }
 
-// Tags say what a repository is, for programs and people; none of the clients acts on them.
+// Tags say what a repository is, for programs and people. The clients act on none of them but on a [KeyHint], and that is
+// zypper alone.
 type Tags struct {
 	// Content are words such as binary-x86_64, Repo such as Fedora.
 	Content, Repo []string
 	// Distro are the distributions that the repository is for, by their CPE identifiers where there are any.
 	Distro []Distro
+}
+
+// KeyHint is a word of Tags.Content that announces a further key of the repository, by its fingerprint in upper-case hex and the
+// time at which it was made. libzypp since 17.26 imports it into rpm's database, without a question, if a key that it trusts has
+// signed the repomd.xml: it finds the key beside that, in repomd.xml.key (https://github.com/openSUSE/libzypp/pull/316). The
+// form is that of the packages as which rpm lists keys.
+func KeyHint(fingerprint string, created time.Time) string {
+	return fmt.Sprintf("gpg-pubkey-%s-%08x.asc?fpr=%s", strings.ToLower(fingerprint[max(0, len(fingerprint)-8):]), created.Unix(), fingerprint)
 }
 
 // Distro is one distribution of Tags. CPEID may be empty.
