@@ -36,8 +36,9 @@ type cloud struct {
 	looked bool // guarded by mu; it was looked whether the store has the bucket
 }
 
-// store is one kind of cloud store. Each method makes one attempt. The errors match ErrNotExist, ErrCondition or
-// errNoBucket, or are a *failure or a *contentError, or are not worth another attempt.
+// store is one kind of cloud store. Each method makes one attempt. The errors match ErrNotExist (and errNoObject if the
+// store says that it has the bucket), ErrCondition or errNoBucket, or are a *failure or a *contentError, or are not worth
+// another attempt.
 type store interface {
 	stat(ctx context.Context, key string) (stored, error)
 	// open reads an object from an offset on. A generation that is not empty is the one to read.
@@ -67,6 +68,9 @@ const (
 
 // defaultType is the content type of objects that were given none, the same in every store.
 const defaultType = "application/octet-stream"
+
+// errNoObject is matched by the errors of a store that says of what is missing that it is the object: it has the bucket.
+var errNoObject = fmt.Errorf("%w", ErrNotExist)
 
 // errNoBucket is matched by the errors of a store that does not have the bucket.
 var errNoBucket = errors.New("there is no such bucket: create it, or correct the address")
@@ -124,7 +128,7 @@ func (c *cloud) Open(ctx context.Context, name string) (io.ReadCloser, Info, err
 	return newCloudReader(ctx, c, key, info, body), info, nil
 }
 
-// missing looks, once, whether an object does not exist because its bucket does not: stores give the same answer. It
+// missing looks, once, whether an object does not exist because its bucket does not, where the store leaves that open. It
 // believes in the bucket if it may not look.
 func (c *cloud) missing(ctx context.Context, err error) error {
 	if !errors.Is(err, ErrNotExist) {
@@ -132,7 +136,7 @@ func (c *cloud) missing(ctx context.Context, err error) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.looked {
+	if c.looked = c.looked || errors.Is(err, errNoObject); c.looked {
 		return err
 	}
 	_, _, lerr := c.page(ctx, c.prefix, "", 1)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/pkgs/repo/bucket/buckettest"
 )
 
 // operations are all that a bucket can do.
@@ -169,5 +171,31 @@ func TestCloudSetup(t *testing.T) {
 	}
 	if _, err := b.Stat(t.Context(), strings.Repeat("n", 100)); err == nil || !strings.Contains(err.Error(), "choose a shorter prefix") {
 		t.Errorf("stat: %v", err)
+	}
+}
+
+// TestLateCredentials: that credentials are long in coming says nothing about them, and the next attempt may have them.
+func TestLateCredentials(t *testing.T) {
+	for _, name := range []string{"AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"} {
+		t.Setenv(name, "")
+	}
+	const patience = 300 * time.Millisecond
+	source := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(2 * patience)
+		io.WriteString(w, `{"AccessKeyId":"key","SecretAccessKey":"secret","Token":"t","Expiration":"2999-01-01T00:00:00Z"}`)
+	}))
+	defer source.Close()
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", source.URL)
+	store, err := buckettest.S3(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	b, err := Options{Pause: time.Millisecond, Patience: patience}.Open(store.Address(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Stat(t.Context(), "x"); !errors.Is(err, ErrNotExist) {
+		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ import (
 type gcs struct {
 	bucket   string
 	endpoint string        // empty is Google's
+	small    int64         // how large an object may be that is read once and held in memory while it is sent, in bytes
 	whole    int64         // how large an object may be that is sent in one request, in bytes
 	chunk    int           // what each larger write holds in memory, in bytes
 	large    chan struct{} // has room for as many larger writes as there may be at a time
@@ -38,7 +40,7 @@ type gcs struct {
 
 // newGCS returns the store of a bucket. An endpoint of http:// is for tests: no credentials go there.
 func newGCS(bucket, endpoint string) *gcs {
-	return &gcs{bucket: bucket, endpoint: endpoint, whole: 64 << 20, chunk: 4 << 20, large: make(chan struct{}, 4)}
+	return &gcs{bucket: bucket, endpoint: endpoint, small: 64 << 10, whole: 64 << 20, chunk: 4 << 20, large: make(chan struct{}, 4)}
 }
 
 // handle returns the handle of a bucket, and looks for credentials when it is called first.
@@ -46,7 +48,7 @@ func (g *gcs) handle(ctx context.Context, bucket string) (*storage.BucketHandle,
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.client == nil {
-		options := []option.ClientOption{option.WithScopes(storage.ScopeReadWrite), storage.WithXMLReads()}
+		options := []option.ClientOption{option.WithScopes(storage.ScopeReadWrite), storage.WithXMLReads(), option.WithTelemetryDisabled()}
 		if g.endpoint != "" {
 			options = append(options, option.WithEndpoint(g.endpoint+"/storage/v1/"))
 		}
@@ -128,7 +130,17 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 		return stored{}, false, err
 	}
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	if err := copyContent(ctx, sum, content); err != nil {
+	send := func(w io.Writer) error { return copyContent(ctx, w, content) }
+	if content.Size <= g.small {
+		var data bytes.Buffer
+		data.Grow(int(content.Size) + bytes.MinRead)
+		err = send(&data)
+		sum.Write(data.Bytes())
+		send = func(w io.Writer) error { _, err := w.Write(data.Bytes()); return err }
+	} else {
+		err = send(sum)
+	}
+	if err != nil {
 		return stored{}, false, &contentError{err}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -159,7 +171,7 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 		w.ChunkSize, w.ChunkTransferTimeout = g.chunk, time.Minute+time.Duration(g.chunk/slowest)*time.Second
 	}
 	// The store sees the end of the bytes only when Close is called, which does not happen if they are wrong.
-	err = copyContent(ctx, &storeWriter{w: w}, content)
+	err = send(&storeWriter{w: w})
 	var broken *storeError
 	if err != nil && !errors.As(err, &broken) {
 		cancel()
@@ -266,7 +278,7 @@ func (g *gcs) fail(permissions string, err error) error {
 			return errNoBucket
 		case errors.Is(err, storage.ErrObjectNotExist):
 			return ErrNotExist
-		case strings.Contains(err.Error(), "oauth2") || strings.Contains(err.Error(), "cannot fetch token"):
+		case !late(err) && (strings.Contains(err.Error(), "oauth2") || strings.Contains(err.Error(), "cannot fetch token")):
 			return fmt.Errorf("%s (%w)", gcsLogin, err)
 		}
 		return &failure{judgeTransport(err), err}
@@ -275,8 +287,11 @@ func (g *gcs) fail(permissions string, err error) error {
 	case http.StatusPreconditionFailed, http.StatusNotModified:
 		return ErrCondition
 	case http.StatusNotFound, http.StatusGone:
-		if strings.Contains(answer.Message, "bucket does not exist") || strings.Contains(answer.Body, "NoSuchBucket") {
+		switch {
+		case strings.Contains(answer.Message, "bucket does not exist") || strings.Contains(answer.Body, "NoSuchBucket"):
 			return errNoBucket
+		case strings.HasPrefix(answer.Message, "No such object") || strings.Contains(answer.Body, "NoSuchKey"):
+			return errNoObject
 		}
 		return ErrNotExist
 	case http.StatusUnauthorized:

@@ -115,6 +115,11 @@ func judgeStatus(code int) verdict {
 	return final
 }
 
+// late tells whether an attempt ended because its time was over: whatever it was about to do then is not at fault.
+func late(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
 // judgeTransport tells what an error means that came without an answer of the store.
 func judgeTransport(err error) verdict {
 	var (

@@ -322,7 +322,7 @@ func s3Digest(checksum *string, meta map[string]string) string {
 func (s *s3Store) fail(permissions string, err error) error {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) || answer.HTTPStatusCode() < 300 { // or the answer broke off
-		if text := err.Error(); strings.Contains(text, "get identity") || strings.Contains(text, "get credentials") {
+		if text := err.Error(); !late(err) && (strings.Contains(text, "get identity") || strings.Contains(text, "get credentials")) {
 			return fmt.Errorf("%s (%w)", s3Login, err)
 		}
 		return &failure{judgeTransport(err), err}
@@ -338,6 +338,8 @@ func (s *s3Store) fail(permissions string, err error) error {
 	switch {
 	case code == "NoSuchBucket":
 		return errNoBucket
+	case code == "NoSuchKey":
+		return errNoObject
 	case status == http.StatusNotFound:
 		return ErrNotExist
 	case status == http.StatusPreconditionFailed:

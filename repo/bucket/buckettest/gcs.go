@@ -1,6 +1,7 @@
 package buckettest
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -11,7 +12,7 @@ import (
 )
 
 // strictGCS adds what the fake does not do and Google Cloud Storage does: it checks the conditions of deletions and
-// copies.
+// copies, and says of what is missing that it is the object and not the bucket.
 type strictGCS struct {
 	fake *fakestorage.Server
 	next http.Handler
@@ -27,6 +28,9 @@ func (s *strictGCS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodDelete && !copied {
 		s.mu.RLock()
 		defer s.mu.RUnlock()
+		if r.Method == http.MethodGet {
+			w = missing(w, r.URL.Path, name)
+		}
 		s.next.ServeHTTP(w, r)
 		return
 	}
@@ -44,4 +48,40 @@ func (s *strictGCS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.next.ServeHTTP(w, r)
+}
+
+// missing answers in Google's words when the fake finds no object: in those of its JSON API where a name stands behind objects,
+// and in those of its XML API where it stands behind the bucket.
+func missing(w http.ResponseWriter, path, name string) http.ResponseWriter {
+	switch {
+	case name != "":
+		return &missingWriter{w, "application/json", fmt.Sprintf(`{"error":{"code":404,"message":"No such object: %s/%s","errors":[{"reason":"notFound"}]}}`, bucketName, name), false}
+	case strings.HasPrefix(path, "/"+bucketName+"/"):
+		return &missingWriter{w, "application/xml", `<?xml version='1.0' encoding='UTF-8'?><Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>`, false}
+	}
+	return w
+}
+
+type missingWriter struct {
+	http.ResponseWriter
+	kind, text string
+	said       bool
+}
+
+func (w *missingWriter) WriteHeader(status int) {
+	if w.said = status == http.StatusNotFound; w.said {
+		w.Header().Del("Content-Length")
+		w.Header().Set("Content-Type", w.kind)
+	}
+	w.ResponseWriter.WriteHeader(status)
+	if w.said {
+		io.WriteString(w.ResponseWriter, w.text)
+	}
+}
+
+func (w *missingWriter) Write(p []byte) (int, error) {
+	if w.said {
+		return len(p), nil
+	}
+	return w.ResponseWriter.Write(p)
 }

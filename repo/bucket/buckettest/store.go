@@ -46,19 +46,26 @@ func (s *Store) AddressAt(endpoint, prefix string) string {
 	return fmt.Sprintf("%s://%s/%s?%sendpoint=%s", s.Scheme, bucketName, prefix, region, url.QueryEscape(endpoint))
 }
 
+// At is a store of the caller's own, with the same bucket: its scheme, where it listens, and what stops it.
+func At(scheme, url string, stop func()) *Store { return &Store{Scheme: scheme, URL: url, stop: stop} }
+
 // Close stops the store and drops all that it holds.
 func (s *Store) Close() { s.stop() }
 
 // Front makes a handler that stands in front of a store and passes requests on to it.
 type Front func(store http.Handler) http.Handler
 
-// GCS starts a fake of Google Cloud Storage; front may be nil.
-func GCS(front Front) (*Store, error) {
+// GCS starts a fake of Google Cloud Storage; front may be nil. It becomes slow when it has a thousand objects.
+func GCS(front Front) (*Store, error) { return GCSIn("", front) }
+
+// GCSIn is [GCS] with the objects in files below a directory, however many.
+func GCSIn(dir string, front Front) (*Store, error) {
 	server := httptest.NewUnstartedServer(nil)
 	fake, err := fakestorage.NewServerWithOptions(fakestorage.Options{
-		NoListener: true,
-		PublicHost: server.Listener.Addr().String(),
-		Writer:     io.Discard,
+		NoListener:  true,
+		PublicHost:  server.Listener.Addr().String(),
+		StorageRoot: dir,
+		Writer:      io.Discard,
 	})
 	if err != nil {
 		server.Close()
