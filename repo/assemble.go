@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
 )
@@ -47,14 +49,23 @@ func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, co
 	// The pointers that change come last, so that the last of all tells whether a publication was finished.
 	carried := len(s.manifest.Pointers)
 	plan.fresh, plan.contents = fresh, contents
-	for _, half := range fresh {
-		index := s.debIndex
-		if half == "rpm" {
-			index = s.rpmIndex
-		}
-		if err := index(ctx, stream, contents, with); err != nil {
-			return err
-		}
+	// Both halves at once: where a key is far away, its signatures are what takes the time.
+	halves := make([]*snapshot, len(fresh))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, half := range fresh {
+		halves[i] = &snapshot{manifest: Manifest{Serial: s.manifest.Serial}, content: map[string]bucket.Content{}}
+		group.Go(func() error {
+			if half == "rpm" {
+				return halves[i].rpmIndex(ctx, stream, contents, with)
+			}
+			return halves[i].debIndex(ctx, stream, contents, with)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, half := range halves {
+		s.join(half)
 	}
 	inTurn(s.manifest.Pointers[carried:])
 	slices.SortFunc(s.manifest.Objects, func(a, b Object) int { return cmp.Compare(a.Name, b.Name) })

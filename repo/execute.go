@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -134,23 +135,22 @@ func (run *execution) keep(ctx context.Context) error {
 // pointers that will be overwritten.
 func (run *execution) create(ctx context.Context) error {
 	var manifests []Write
-	group, inner := errgroup.WithContext(ctx)
-	group.SetLimit(run.Parallel)
+	var tasks []func(context.Context) error
 	for _, w := range run.plan.Writes {
 		switch {
 		case !w.Class.Policy().Immutable || run.putBack(w.Name):
 		case strings.HasPrefix(w.Name, run.plan.Stream.Manifests()):
 			manifests = append(manifests, w)
 		default:
-			group.Go(func() error { return run.createOne(inner, w) })
+			tasks = append(tasks, func(ctx context.Context) error { return run.createOne(ctx, w) })
 		}
 	}
 	for _, pointer := range run.plan.project {
 		if _, ok := run.seen.of(pointer.Name); !ok {
-			group.Go(func() error { return run.look(inner, pointer.Name) })
+			tasks = append(tasks, func(ctx context.Context) error { return run.look(ctx, pointer.Name) })
 		}
 	}
-	err := group.Wait()
+	err := run.together(ctx, tasks)
 	if err == nil && len(run.taken) > 0 {
 		slices.Sort(run.taken)
 		err = &TakenError{Stream: run.plan.Stream, Names: run.taken}
@@ -161,6 +161,30 @@ func (run *execution) create(ctx context.Context) error {
 		}
 	}
 	return err
+}
+
+// together does tasks, some at a time, until one fails. What does one goes on with the next: the stacks that the clients of
+// stores need are large, and grow slowly.
+func (run *execution) together(ctx context.Context, tasks []func(context.Context) error) error {
+	var next atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	for range min(run.Parallel, len(tasks)) {
+		group.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(tasks) {
+					return nil
+				}
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if err := tasks[i](ctx); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return group.Wait()
 }
 
 // putBack tells whether an object was one of those that the bucket had lost.

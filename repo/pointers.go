@@ -43,10 +43,10 @@ func inTurn(pointers []Pointer) {
 }
 
 // together is how many of the first pointers are written at once. The last of all is written alone, since its bytes tell
-// that all the others were.
-func together(pointers []Pointer) int {
+// that all the others were. Where there were none before, there are no turns to keep.
+func together(pointers []Pointer, none bool) int {
 	n := 1
-	for n < len(pointers)-1 && turn(pointers[n].Name) == turn(pointers[0].Name) {
+	for n < len(pointers)-1 && (none || turn(pointers[n].Name) == turn(pointers[0].Name)) {
 		n++
 	}
 	return n
@@ -104,7 +104,7 @@ var errOvertaken = errors.New("a newer publication has taken over the pointers")
 // no longer the stream's HEAD.
 func (run *execution) project(ctx context.Context, head Head, pointers []Pointer) error {
 	for len(pointers) > 0 {
-		n := together(pointers)
+		n := together(pointers, head.Serial == 1)
 		var group errgroup.Group // a write that failed is no reason to break off the others
 		group.SetLimit(run.Parallel)
 		for _, pointer := range pointers[:n] {

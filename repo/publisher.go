@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -19,7 +17,6 @@ import (
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
-	"sigs.k8s.io/pkgs/repo/yum"
 	"sigs.k8s.io/pkgs/sign"
 )
 
@@ -127,15 +124,17 @@ type Change struct {
 // It returns a [*GateError] or a [*ChangedError] when the stream must not become what the change would make of it.
 // Nothing is written.
 func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Plan, error) {
-	state, err := change.Base, error(nil)
-	if state == nil {
-		if state, err = ReadState(ctx, p.Bucket, stream.Name); err != nil {
-			return nil, err
-		}
-	}
 	files := change.Add
 	if files == nil {
 		files = &Files{}
+	}
+	now := p.Now().UTC()
+	signatures := &signatureCheck{p: p, now: now, known: map[string]error{}}
+	state, err := change.Base, error(nil)
+	if state == nil {
+		if state, err = p.readState(ctx, stream.Name, signatures, files); err != nil {
+			return nil, err
+		}
 	}
 	if files, err = p.unlessResigned(ctx, state, files); err != nil {
 		return nil, err
@@ -146,7 +145,6 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	change.Add = files
 	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign && (change.Follow == nil || state.Shows(change.Follow))
 	whole := change.concerns("rpm", state) || stream.Advisories != nil
-	now := p.Now().UTC()
 	var before Contents
 	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint, func(ctx context.Context, plan *Plan) (err error) {
 		// What was lost is put back first: the index may be among it.
@@ -238,7 +236,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 			return nil, err
 		}
 	}
-	if err := p.checkRpmSignatures(stream.Name, files, plan.Added, now); err != nil {
+	if err := signatures.gate(ctx, stream.Name, files, plan.Added); err != nil {
 		return nil, err
 	}
 	reason := "new packages"
@@ -391,48 +389,4 @@ func (f *Files) publishedIn(state *State) bool {
 		}
 	}
 	return true
-}
-
-// checkRpmSignatures verifies that each new rpm is signed by a key that users are given: a client with gpgcheck=1
-// refuses it otherwise, after it is published.
-func (p *Publisher) checkRpmSignatures(stream layout.Stream, files *Files, added []string, now time.Time) error {
-	var problems []string
-	for _, name := range added {
-		if path.Ext(name) != ".rpm" || files.paths[name] == "" {
-			continue
-		}
-		if err := checkRpmSignature(files.paths[name], p.Keyring, now); err != nil {
-			problems = append(problems, fmt.Sprintf("%s: %v", name, err))
-		}
-	}
-	if len(problems) > 0 {
-		return &GateError{Stream: stream, Problems: problems}
-	}
-	return nil
-}
-
-func checkRpmSignature(file string, trusted *keys.Keyring, now time.Time) error {
-	signature, err := signatureOf(file)
-	if err != nil {
-		return err
-	}
-	if signature.Packet == nil {
-		return errors.New("is not signed: build it with the signing key of the configuration")
-	}
-	_, err = sign.VerifyBinary(signature.Header, signature.Packet, trusted, now)
-	return err
-}
-
-// signatureOf reads the header of an rpm and the signature over it.
-func signatureOf(file string) (*yum.Signature, error) {
-	r, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	info, err := r.Stat()
-	if err != nil {
-		return nil, err
-	}
-	return yum.ReadSignature(r, info.Size(), path.Base(file))
 }

@@ -22,7 +22,8 @@
 // on apt and clients of mirrorlist= find all else by digest; then the plain names Packages, Packages.gz, Release and
 // Release.gpg; repomd.xml; and repomd.xml.asc at once. The writes of one turn go out together. No client can tell in which
 // order: one that follows digests reads one pointer of the turn, and one that reads the plain names sees them change one by
-// one in any case, and refuses what does not fit together until all are there.
+// one in any case, and refuses what does not fit together until all are there. In the first publication of a stream all but
+// the last go out together: nobody is between two states then.
 //
 // Why this is safe with any number of publishers: a pointer is only written on the condition of a generation that was
 // read before a moment at which HEAD was known to be the writer's own. A publisher that commits later writes after this

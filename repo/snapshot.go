@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -39,6 +40,13 @@ func (s *snapshot) add(name string, c bucket.Content) {
 // list names an immutable object whose bytes are in the bucket already.
 func (s *snapshot) list(name string, size int64, sha256 string) {
 	s.manifest.Objects = append(s.manifest.Objects, Object{Name: name, Class: layout.ClassOf(name), Size: size, SHA256: sha256})
+}
+
+// join takes over what is in a half of the snapshot.
+func (s *snapshot) join(half *snapshot) {
+	s.manifest.Objects = append(s.manifest.Objects, half.manifest.Objects...)
+	s.manifest.Pointers = append(s.manifest.Pointers, half.manifest.Pointers...)
+	maps.Copy(s.content, half.content)
 }
 
 // point sets the bytes of a pointer.

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
@@ -283,14 +286,21 @@ func (e *HeadLostError) Error() string {
 
 // anyPointer finds a pointer that a published stream has; empty if there is none.
 func anyPointer(ctx context.Context, b bucket.Bucket, stream layout.Stream) (string, error) {
-	for _, name := range []string{stream.Deb(layout.InRelease), stream.Rpm(layout.Repomd)} {
-		if _, err := b.Stat(ctx, name); err == nil {
-			return name, nil
-		} else if !errors.Is(err, bucket.ErrNotExist) {
-			return "", err
-		}
+	var found [2]string
+	var group errgroup.Group
+	for i, name := range []string{stream.Deb(layout.InRelease), stream.Rpm(layout.Repomd)} {
+		group.Go(func() error {
+			_, err := b.Stat(ctx, name)
+			if err == nil {
+				found[i] = name
+			} else if errors.Is(err, bucket.ErrNotExist) {
+				return nil
+			}
+			return err
+		})
 	}
-	return "", nil
+	err := group.Wait()
+	return cmp.Or(found[:]...), err
 }
 
 // AlteredError says that an object does not have the bytes that what names it, a signed index or a later record, says.
