@@ -15,6 +15,7 @@ type distant struct {
 	listener net.Listener
 	to       string
 	trip     time.Duration
+	buffers  sync.Pool // of pieces
 }
 
 // newDistant listens on a free port for a server at an address.
@@ -23,7 +24,7 @@ func newDistant(to string, trip time.Duration) (*distant, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &distant{listener, to, trip}
+	d := &distant{listener: listener, to: to, trip: trip}
 	go d.serve()
 	return d, nil
 }
@@ -42,6 +43,7 @@ func (d *distant) serve() {
 	}
 }
 
+// connect passes on in both directions.
 func (d *distant) connect(client net.Conn) {
 	defer client.Close()
 	server, err := net.Dial("tcp", d.to)
@@ -50,31 +52,37 @@ func (d *distant) connect(client net.Conn) {
 	}
 	defer server.Close()
 	var both sync.WaitGroup
-	both.Go(func() { delay(server, client, time.Now().Add(d.trip), d.trip/2) })
-	both.Go(func() { delay(client, server, time.Time{}, d.trip/2) })
+	both.Go(func() { d.delay(server, client, time.Now().Add(d.trip), d.trip/2) })
+	both.Go(func() { d.delay(client, server, time.Time{}, d.trip/2) })
 	both.Wait()
 }
 
 // piece is some bytes and when they arrive.
 type piece struct {
-	data []byte
-	at   time.Time
+	buffer *[pieceSize]byte
+	n      int
+	at     time.Time
 }
 
+const pieceSize = 64 << 10
+
 // delay passes on what comes from a connection, each piece a while after it came and none before a time.
-func delay(to, from net.Conn, notBefore time.Time, by time.Duration) {
+func (d *distant) delay(to, from net.Conn, notBefore time.Time, by time.Duration) {
 	pieces := make(chan piece, 64) // as much may be under way: some MB, at full speed
 	go func() {
 		defer close(pieces)
 		for {
-			data := make([]byte, 64<<10)
-			n, err := from.Read(data)
+			buffer, ok := d.buffers.Get().(*[pieceSize]byte)
+			if !ok {
+				buffer = new([pieceSize]byte)
+			}
+			n, err := from.Read(buffer[:])
 			if n > 0 {
 				at := time.Now()
 				if at.Before(notBefore) {
 					at = notBefore
 				}
-				pieces <- piece{data[:n], at.Add(by)}
+				pieces <- piece{buffer, n, at.Add(by)}
 			}
 			if err != nil {
 				return
@@ -83,7 +91,9 @@ func delay(to, from net.Conn, notBefore time.Time, by time.Duration) {
 	}()
 	for p := range pieces {
 		time.Sleep(time.Until(p.at))
-		if _, err := to.Write(p.data); err != nil {
+		_, err := to.Write(p.buffer[:p.n])
+		d.buffers.Put(p.buffer)
+		if err != nil {
 			from.Close()
 			for range pieces {
 			}

@@ -11,14 +11,14 @@ import (
 )
 
 // rclone copies a directory to a store with 64 transfers, as its users speed it up.
-func rclone(ctx context.Context, dir string, to *store) (time.Duration, int64, error) {
+func rclone(ctx context.Context, dir string, to *store) (result, error) {
 	remote := ":s3,provider=Other,access_key_id=key,secret_access_key=secret,region=eu-test-1,endpoint=\"" + to.far.url() + "\":bucket-in-test"
 	if to.Scheme == "gs" {
 		remote = ":googlecloudstorage,anonymous,endpoint=\"" + to.far.url() + "/storage/v1/\":bucket-in-test"
 	}
 	cmd := exec.CommandContext(ctx, "rclone", "copy", dir, remote, "--transfers", "64", "--config", "/dev/null", "--retries", "1")
-	whole, peak, _, err := run(cmd)
-	return whole, peak, err
+	r, _, err := run(cmd)
+	return r, err
 }
 
 // aptly is a home of aptly's whose repository is published to a store in the form that aptly has for it.
@@ -50,8 +50,8 @@ func newAptly(ctx context.Context, dir string, to *store) (*aptly, error) {
 
 // run runs a command of aptly's and says how long it took.
 func (a *aptly) run(args ...string) (time.Duration, error) {
-	whole, _, _, err := run(exec.CommandContext(a.ctx, "aptly", append([]string{"-config=" + a.config}, args...)...))
-	return whole, err
+	r, _, err := run(exec.CommandContext(a.ctx, "aptly", append([]string{"-config=" + a.config}, args...)...))
+	return r.Whole, err
 }
 
 // add takes debs into the repository, without publishing them.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 type store struct {
 	*buckettest.Store
 	far *distant
+	dir string // what it has in files
 
 	mu   sync.Mutex
 	seen counts // guarded by mu
@@ -28,15 +30,18 @@ type counts struct {
 
 func (c counts) all() int { return c.reads + c.writes + c.lists + c.deletes }
 
-// newStore starts a fake of "gs" or "s3", a round trip away.
+// newStore starts a fake of "gs" or "s3", or the "lean" stand-in for the former, a round trip away.
 func newStore(scheme string, trip time.Duration) (*store, error) {
 	s := &store{}
-	start := buckettest.GCS
-	if scheme == "s3" {
-		start = buckettest.LenientS3 // the peers do not send what ours does
-	}
 	var err error
-	if s.Store, err = start(s.count); err != nil {
+	if scheme == "lean" {
+		s.Store = newLean(s.count)
+	} else if scheme == "s3" {
+		s.Store, err = buckettest.LenientS3(s.count) // the peers do not send what ours does
+	} else if s.dir, err = os.MkdirTemp(inMemory(), "bench-"); err == nil {
+		s.Store, err = buckettest.GCSIn(s.dir, s.count)
+	}
+	if err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(s.URL)
@@ -49,6 +54,16 @@ func newStore(scheme string, trip time.Duration) (*store, error) {
 func (s *store) Close() {
 	s.far.Close()
 	s.Store.Close()
+	os.RemoveAll(s.dir)
+}
+
+// inMemory is a directory in memory, or else the usual one for files that go again.
+func inMemory() string {
+	const memory = "/dev/shm"
+	if _, err := os.Stat(memory); err != nil {
+		return ""
+	}
+	return memory
 }
 
 // address is the bucket's, as seen from the distance.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"sigs.k8s.io/pkgs/repo"
@@ -22,6 +23,7 @@ type result struct {
 	Whole   time.Duration // from the start of the process to its end
 	Publish time.Duration // of that, planning and executing
 	Waiting time.Duration // of that, with at least one request under way
+	CPU     time.Duration // processor time of the whole process
 	Peak    int64         // bytes of memory that the process had at most
 }
 
@@ -31,21 +33,21 @@ func publish(ctx context.Context, args ...string) (result, error) {
 	if err != nil {
 		return result{}, err
 	}
-	whole, peak, out, err := run(exec.CommandContext(ctx, self, append([]string{"worker"}, args...)...))
+	whole, out, err := run(exec.CommandContext(ctx, self, append([]string{"worker"}, args...)...))
 	if err != nil {
 		return result{}, err
 	}
-	r := result{}
+	r := whole
 	if err := json.Unmarshal(out, &r); err != nil {
 		return result{}, err
 	}
-	r.Whole, r.Peak = whole, max(peak, r.Peak)
+	r.Whole, r.CPU, r.Peak = whole.Whole, whole.CPU, max(whole.Peak, r.Peak)
 	return r, nil
 }
 
-// run runs a command and says how long it took and how much memory it had at most, as far as a look every few
-// milliseconds tells. (What wait4 tells of a child is no less than what its parent had when it was forked.)
-func run(cmd *exec.Cmd) (whole time.Duration, peak int64, out []byte, err error) {
+// run runs a command and says what the whole of it took. The memory is as far as a look every few milliseconds tells. (What
+// wait4 tells of a child is no less than what its parent had when it was forked.)
+func run(cmd *exec.Cmd) (r result, out []byte, err error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	for _, v := range os.Environ() {
@@ -56,7 +58,7 @@ func run(cmd *exec.Cmd) (whole time.Duration, peak int64, out []byte, err error)
 	cmd.Env = append(cmd.Env, "AWS_ACCESS_KEY_ID=key", "AWS_SECRET_ACCESS_KEY=secret", "AWS_EC2_METADATA_DISABLED=true")
 	start := time.Now()
 	if err = cmd.Start(); err != nil {
-		return 0, 0, nil, err
+		return result{}, nil, err
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
@@ -65,14 +67,22 @@ func run(cmd *exec.Cmd) (whole time.Duration, peak int64, out []byte, err error)
 		case err = <-done:
 			running = false
 		case <-time.After(5 * time.Millisecond):
-			peak = max(peak, highest(cmd.Process.Pid))
+			r.Peak = max(r.Peak, highest(cmd.Process.Pid))
 		}
 	}
-	whole = time.Since(start)
+	r.Whole = time.Since(start)
+	r.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if err != nil {
-		return 0, 0, nil, fmt.Errorf("%s: %w: %s%s", strings.Join(cmd.Args, " "), err, &stdout, &stderr)
+		return result{}, nil, fmt.Errorf("%s: %w: %s%s", strings.Join(cmd.Args, " "), err, &stdout, &stderr)
 	}
-	return whole, peak, stdout.Bytes(), nil
+	return r, stdout.Bytes(), nil
+}
+
+// spent is the processor time that this process has used, which is that of the stores.
+func spent() time.Duration {
+	var usage syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 // highest is the most memory that a process has had, in bytes (VmHWM of proc(5)); 0 if it is gone.
