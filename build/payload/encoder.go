@@ -108,8 +108,9 @@ func (e *xzEncoder) run(ctx context.Context, dst, stdin []byte, args ...string) 
 	out := bytes.NewBuffer(dst)
 	var complaint bytes.Buffer
 	cmd := exec.CommandContext(ctx, e.program, args...)
-	// Without an environment nobody's XZ_OPT changes what we write.
-	cmd.Env = []string{"LC_ALL=C"}
+	// Without an environment nobody's XZ_OPT changes what we write. The GNU C library is told to ask for huge pages: xz looks
+	// things up all over its memory, and takes a tenth less time where the kernel has to be asked for them.
+	cmd.Env = []string{"LC_ALL=C", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), out, &complaint
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
