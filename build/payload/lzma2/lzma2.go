@@ -34,6 +34,13 @@
 //
 // There are no chains and no trees to walk: an input is at most as long as the dictionary, so that the position and some
 // bits more of the hash fit into 32 bits, and what cannot match is left alone without a look at the bytes.
+//
+// # Decoders
+//
+// [Decoder] unpacks what anybody has packed, for readers of packages that want the few kilobytes of a control file and want
+// them tens of thousands of times: it keeps its memory, which a decoder for streams makes anew each time. It shares the
+// model's constants with the encoder. What proves the encoder must not do that, and package unlzma2 does not; and that one
+// only compares with bytes that are known, so that neither can take the place of the other.
 package lzma2
 
 import (

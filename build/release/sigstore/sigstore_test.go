@@ -276,8 +276,8 @@ func TestNewVerifierErrors(t *testing.T) {
 	}
 }
 
-// Nothing that is not signed as it should be is accepted, and nothing is fatal. What verifying covers varies with random numbers,
-// and go test would spend its time on making inputs smaller: give it -fuzzminimizetime 1x.
+// Nothing that is not signed as it should be is accepted, and nothing is fatal. Both targets need -fuzzminimizetime 1x, which
+// the Makefile gives them and says why.
 func FuzzVerify(f *testing.F) {
 	s := releasetest.NewSigstore(f)
 	v := verifier(f, s, policy)
