@@ -1,9 +1,11 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -279,5 +281,20 @@ func TestSigningTime(t *testing.T) {
 		if !s.at.Equal(want) {
 			t.Errorf("not before %v: signed at %v", notBefore, s.at)
 		}
+	}
+}
+
+// Everything about a program that is not as it should be, but does not keep it from working, is a warning.
+func TestNotStripped(t *testing.T) {
+	dir := kubernetes(t)
+	put(t, dir, "v1.34.1/bin/linux/s390x/kubectl", compiled(t, "s390x", ""))
+	c := config(t, dir)
+	var log bytes.Buffer
+	c.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	if _, err := Build(t.Context(), c, []Request{request(t, "kubectl", "v1.34.1", "s390x"), request(t, "kubeadm", "v1.34.1", "s390x")}); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.String(); strings.Count(got, "not stripped") != 1 || !strings.Contains(got, "/kubectl") {
+		t.Errorf("the log has %q", got)
 	}
 }

@@ -9,7 +9,8 @@
 //
 //  1. Every file that the requests need is found, with its checksum ([Preflight]).
 //  2. Every file is fetched and verified, archives are unpacked, and each binary is looked at: it must be for the package's
-//     architecture, and be static or need nothing but the GNU C library, on which the package then depends.
+//     architecture, and be static or need nothing but the GNU C library, on which the package then depends. One that is not
+//     stripped is a warning and no error: some projects ship theirs so.
 //  3. Each package is written to a temporary file that gets its name at the end.
 //
 // The same request for the same release gives the same bytes, on every machine: all times are that of the release's newest

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,12 +33,17 @@ var released = time.Date(2025, 9, 10, 11, 12, 13, 0, time.UTC)
 // program is a small static Go program for an architecture, stripped.
 func program(t testing.TB, arch string) []byte {
 	t.Helper()
+	return compiled(t, arch, "-s -w")
+}
+
+func compiled(t testing.TB, arch, ldflags string) []byte {
+	t.Helper()
 	dir := t.TempDir()
 	source := "package main\n\nimport \"os\"\n\nfunc main() { os.Stdout.WriteString(\"a stand-in\\n\") }\n"
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "program", "main.go")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", ldflags, "-o", "program", "main.go")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+arch, "CGO_ENABLED=0", "GO111MODULE=off", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -155,7 +161,7 @@ func config(t testing.TB, dir string) Config {
 	t.Helper()
 	work := t.TempDir()
 	c := Config{Definitions: defaults(t), Sources: map[string]*release.Source{}, OutDir: filepath.Join(work, "out"),
-		Compressor: &payload.Compressor{Encoder: payload.Go(), Cache: filepath.Join(work, "blocks")}}
+		Compressor: &payload.Compressor{Encoder: payload.Go(), Cache: filepath.Join(work, "blocks")}, Log: slog.New(slog.DiscardHandler)}
 	for _, name := range []string{"kubernetes", "cri-tools", "cni-plugins"} {
 		source, err := release.Open(t.Context(), release.Config{Name: name, URL: dir, Cache: filepath.Join(work, "inputs")})
 		if err != nil {

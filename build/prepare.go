@@ -94,7 +94,7 @@ func prepare(ctx context.Context, c Config, r Request) (*prepared, error) {
 		return nil, fmt.Errorf("%s %s: the release does not say when its files were made: give a date", r.Package, r.Version)
 	}
 	for _, format := range r.formats() {
-		if err := p.checkBinaries(format); err != nil {
+		if err := p.checkBinaries(c, format); err != nil {
 			return nil, err
 		}
 		// What is wrong with the paths shows here, and not when half of the packages are written.
@@ -154,7 +154,7 @@ func (p *prepared) inputsOf(f File, format Format) ([]input, error) {
 }
 
 // checkBinaries looks at every file from the release that is an executable, or should be one.
-func (p *prepared) checkBinaries(format Format) error {
+func (p *prepared) checkBinaries(c Config, format Format) error {
 	want := p.request.Architecture
 	for _, f := range p.definition.Files {
 		if f.From == "" || !f.in(format) {
@@ -181,6 +181,9 @@ func (p *prepared) checkBinaries(format Format) error {
 			}
 			if err := checkLibraries(b); err != nil {
 				return fmt.Errorf("%s %w", in.file.URL, err)
+			}
+			if !b.Stripped && format == p.request.formats()[0] {
+				c.Log.Warn("this program is not stripped: its symbols and debugging information make packages larger", "file", in.name, "url", in.file.URL)
 			}
 			p.binaries[format] = append(p.binaries[format], b)
 		}
