@@ -83,6 +83,24 @@ func (o *Outbox) path(name string) string { return filepath.Join(o.Dir, name) }
 // Packages is the folder with the packages of the index that is to be signed.
 func (o *Outbox) Packages() string { return o.path(PackagesFolder) }
 
+// Own makes sure that what lies in the folder of the packages, which each change of the outbox clears, was put there by one:
+// somebody may have named a folder that has packages of his own.
+func (o *Outbox) Own() error {
+	entries, err := os.ReadDir(o.Packages())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{HeadersFolder, IndexFolder, headersFile} {
+		if _, err := os.Lstat(o.path(name)); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s holds files and there is no request beside it that they could belong to: name another folder, or remove it", o.Packages())
+}
+
 // SignedHeaders has signatures on rpms that were made elsewhere. It is the HeaderSigner of package build.
 type SignedHeaders struct {
 	packages map[string]signedPackage // by file name

@@ -36,12 +36,18 @@ func nothingToConfirm(unsigned string, confirm bool) error {
 	return usagef("--unsigned publishes nothing that --confirm could confirm: pkgs publish %s --confirm does, when it is signed", unsigned)
 }
 
-// outbox is the folder of a stream for what is signed elsewhere.
-func (p *program) outbox(cfg *config, signing *signingKeys, dir string, stream layout.Stream) (*repo.Outbox, error) {
+// outbox is the folder of a stream for what is signed elsewhere; filled tells that this run has put packages there.
+func (p *program) outbox(cfg *config, signing *signingKeys, dir string, stream layout.Stream, filled bool) (*repo.Outbox, error) {
 	if len(signing.by.Keys()) == 0 {
 		return nil, usagef("%s does not say whose signatures to ask for: name the public key with signing.public", cfg.file)
 	}
-	return &repo.Outbox{Dir: dir, Stream: stream, By: signing.by, Validity: cfg.validity, Now: p.now}, nil
+	box := &repo.Outbox{Dir: dir, Stream: stream, By: signing.by, Validity: cfg.validity, Now: p.now}
+	if !filled {
+		if err := box.Own(); err != nil {
+			return nil, usageError{fmt.Errorf("--unsigned: %w", err)}
+		}
+	}
+	return box, nil
 }
 
 // cutUnsigned goes as far with a cut as it can be gone without the key: to a request for signatures on the packages or,
@@ -55,7 +61,7 @@ func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Versio
 		return err
 	}
 	stream := layout.Stream(s.Name)
-	box, err := p.outbox(cfg, signing, out, stream)
+	box, err := p.outbox(cfg, signing, out, stream, false)
 	if err != nil {
 		return err
 	}
@@ -173,7 +179,7 @@ func unpublished(requests []build.Request, state *repo.State) []build.Request {
 
 // requestIndex plans a change of a stream and asks for the signatures on its index.
 func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, s *streamConfig, change repo.Change, out string) (*request, error) {
-	box, err := p.outbox(cfg, signing, out, layout.Stream(s.Name))
+	box, err := p.outbox(cfg, signing, out, layout.Stream(s.Name), change.Add != nil)
 	if err != nil {
 		return nil, err
 	}
