@@ -40,7 +40,7 @@ func (p *Publisher) assemble(ctx context.Context, plan *Plan, stream *Stream, co
 	var fresh []string
 	for _, half := range []string{"deb", "rpm"} {
 		changed := func(name string) bool { return strings.HasPrefix(name, half+"/") }
-		if !old.Exists() || resign || half == "rpm" && len(plan.Advisories) > 0 || slices.ContainsFunc(plan.Added, changed) || slices.ContainsFunc(plan.Removed, changed) {
+		if !old.Exists() || resign || half == "rpm" && len(plan.Advisories) > 0 || slices.ContainsFunc(slices.Concat(plan.Added, plan.Removed, plan.Rebuilt), changed) {
 			fresh = append(fresh, half)
 		} else {
 			s.carry(&old.Manifest, half)

@@ -27,6 +27,8 @@ type Plan struct {
 	Added   []string `json:"added"`
 	Removed []string `json:"removed"`
 	Kept    int      `json:"kept"`
+	// Rebuilt are packages that stay, and of which the index will say what their files do, relative to the stream.
+	Rebuilt []string `json:"rebuilt,omitempty"`
 	// Advisories are those about rpms that the publication changes, and Unmet says which of the packages that advisories
 	// name the stream does not have.
 	Advisories []AdvisoryChange `json:"advisories,omitempty"`
@@ -132,6 +134,9 @@ func (p *Plan) Print(w io.Writer) error {
 	}
 	for _, name := range p.Removed {
 		fmt.Fprintf(&b, "    - %-60s its file stays\n", name)
+	}
+	for _, name := range p.Rebuilt {
+		fmt.Fprintf(&b, "    ~ %-60s its record is made anew\n", name)
 	}
 	printAdvisories(&b, p.Advisories)
 	p.printUnmet(&b)

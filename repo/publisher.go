@@ -105,6 +105,8 @@ type Change struct {
 	Resign bool
 	// Adopt are the names of attestations, from a [*TakenError], that are published with the bytes that the bucket has.
 	Adopt []string
+	// Records take the place of records in the index that do not match their packages.
+	Records *Records
 	// Restore are objects of the live snapshot to put back.
 	Restore Found
 	// Repoint compares every pointer with the manifest and puts right those that differ. Without it the last one stands
@@ -143,7 +145,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		return nil, err
 	}
 	change.Add = files
-	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign && (change.Follow == nil || state.Shows(change.Follow))
+	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign && change.Records.empty() && (change.Follow == nil || state.Shows(change.Follow))
 	whole := change.concerns("rpm", state) || stream.Advisories != nil
 	var before Contents
 	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint, func(ctx context.Context, plan *Plan) (err error) {
@@ -201,6 +203,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	if after, err = after.merge(files); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream.Name, err)
 	}
+	plan.Rebuilt = after.replace(change.Records)
 	old, all := before.digests(), after.digests()
 	plan.Added, plan.Removed = only(all, old), only(old, all)
 	plan.Kept -= len(plan.Removed)
@@ -210,7 +213,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	}
 	plan.Unmet = stream.advise(&after, published, withdraw(state.Manifest.Withdrawn, plan, change, all))
 	plan.Advisories = advisoryChanges(before.Advisories, after.Advisories)
-	if len(plan.Added)+len(plan.Removed)+len(plan.Advisories) == 0 && !change.Resign {
+	if len(plan.Added)+len(plan.Removed)+len(plan.Advisories)+len(plan.Rebuilt) == 0 && !change.Resign {
 		if !state.Exists() {
 			return nil, fmt.Errorf("stream %s: there are no packages to publish", stream.Name)
 		}
@@ -240,8 +243,13 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		return nil, err
 	}
 	reason := "new packages"
-	if len(plan.Added)+len(plan.Removed) == 0 && len(plan.Advisories) > 0 {
-		reason = advisoryReason(plan.Advisories)
+	if len(plan.Added)+len(plan.Removed) == 0 {
+		switch {
+		case len(plan.Rebuilt) > 0:
+			reason = "records made anew"
+		case len(plan.Advisories) > 0:
+			reason = advisoryReason(plan.Advisories)
+		}
 	}
 	plan.Reason = cmp.Or(change.Reason, reason)
 	plan.withdrawn = withdraw(state.Manifest.Withdrawn, plan, change, all)
@@ -261,7 +269,7 @@ func (c *Change) concerns(half string, state *State) bool {
 	} else if c.Add != nil {
 		files.Rpms = c.Add.Rpms
 	}
-	return !files.publishedIn(state) || slices.ContainsFunc(c.Yank, in) || slices.ContainsFunc(c.Retire, in) || c.To != 0 || c.Resign || c.Follow != nil
+	return !c.Records.empty() || !files.publishedIn(state) || slices.ContainsFunc(c.Yank, in) || slices.ContainsFunc(c.Retire, in) || c.To != 0 || c.Resign || c.Follow != nil
 }
 
 // begin starts a plan on top of a state with what is to be put back, and with what an earlier publication left unfinished;

@@ -46,6 +46,10 @@
 // done of records as well. It is done once now, on all processors (a package that is as it was read need not be checked
 // again, see apt.Index). Directories in place are another matter: see package dir.
 //
+// That what the index says of a package matches it was made sure of when the package came. [Publisher.Reread] makes sure of
+// it again, with the rules of today: it reads all packages, and a record that does not match is told of and made anew in the
+// next publication, without a change of any package.
+//
 // # Advisories
 //
 // The advisories of a stream are those of its configuration about rpms that are in its index, whatever the change: so they

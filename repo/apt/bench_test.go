@@ -13,7 +13,7 @@ func benchPackage(b *testing.B, i int) []byte {
 	control = strings.Replace(control, "Description", "Installed-Size: 1234\nDepends: aa (>= 1.0), bb, cc | dd\n"+
 		"Section: admin\nPriority: optional\nHomepage: https://example.org\nDescription", 1) + " More is to be said.\n"
 	return arOf(part{"debian-binary", []byte("2.0\n")}, part{"control.tar.xz", xz(b, controlTar(control))},
-		part{"data.tar.xz", make([]byte, 20000)})
+		part{"data.tar.xz", xz(b, tarOf(manyFiles(20)))})
 }
 
 func BenchmarkReadPackage(b *testing.B) {

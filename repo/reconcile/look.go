@@ -93,6 +93,31 @@ func (r *run) records(ctx context.Context) error {
 	return nil
 }
 
+// reread compares, in depth, what the index says of each package with the package, and has records that do not match made
+// anew. That is left for another time while something is lost, maybe the index, and for a person where no key is at hand.
+func (r *run) reread(ctx context.Context, change *repo.Change, lost []string, work string) error {
+	if !r.Deep || len(lost) > 0 {
+		return nil
+	}
+	records, err := r.Publisher.Reread(ctx, r.state, work)
+	if err != nil {
+		// An index that cannot be read is found, and told of, where it is read as a client does.
+		r.Log.Warn("packages cannot be compared with their records", "stream", r.stream.Name, "error", err)
+		return ctx.Err()
+	}
+	for _, m := range records.Mismatches {
+		severity := Drift
+		if records.Replaces(m.Name) && r.Publisher.Signer != nil {
+			severity = Repair
+		}
+		r.add(Record, severity, string(r.stream.Name)+"/"+m.Name, "%s", m.Detail)
+	}
+	if r.Publisher.Signer != nil {
+		change.Records = records
+	}
+	return nil
+}
+
 // attestation reads an attestation from the cache or the bucket.
 func (r *run) attestation(ctx context.Context, o repo.Object) ([]byte, error) {
 	cached := filepath.Join(r.Cache, o.SHA256)

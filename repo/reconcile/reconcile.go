@@ -12,7 +12,8 @@
 //
 // Everything is repaired forward, never by changing something published. Pointers that are not those of HEAD are written
 // again from the manifest, lost objects are put back if the very bytes can be had, and an index that comes of age is
-// signed anew. An immutable object with other bytes than it was published with is an alarm: nobody but a person can tell
+// signed anew. A deep look also compares what the index says of each package with the package, and makes records anew that
+// do not match. An immutable object with other bytes than it was published with is an alarm: nobody but a person can tell
 // whether the bytes or the record of them is right. All kinds of findings are listed with [Kind].
 //
 // # Aliases
@@ -220,6 +221,7 @@ const (
 	Upstreams    Kind = "upstream"     // what was released cannot be found out or made into packages
 	Refused      Kind = "refused"      // a gate refused the publication
 	Failed       Kind = "failed"       // something else went wrong
+	Record       Kind = "record"       // the index says something else of a package than its file
 	Advisory     Kind = "advisory"     // an advisory is not published as it is configured, or names a package that is not there
 	Unsigned     Kind = "unsigned"     // what is to be published waits for signatures, or signed for being published
 	Key          Kind = "key"          // a key that signs is due for rotation, or refused by a client

@@ -120,6 +120,9 @@ func (r *run) once(ctx context.Context, work string) error {
 		if err := r.age(&change); err != nil {
 			return err
 		}
+		if err := r.reread(ctx, &change, lost, work); err != nil {
+			return err
+		}
 	}
 	var missing []Package
 	if r.stream.alias() {
