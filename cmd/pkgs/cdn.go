@@ -169,7 +169,16 @@ func (p *program) readBack(cfg *config, objects func(context.Context) ([]cdn.Obj
 	if !cfg.CDN.reads() {
 		return nil
 	}
-	return &cdn.ReadBack{
-		URL: cfg.URL, Objects: objects, Wait: cfg.CDN.Wait, Timeout: cfg.CDN.Timeout, UserAgent: userAgent(), Log: p.log,
+	reader := p.publicly(cfg)
+	reader.Objects, reader.Wait = objects, cfg.CDN.Wait
+	return reader
+}
+
+// publicly reads what the public address hands out.
+func (p *program) publicly(cfg *config) *cdn.ReadBack {
+	reader := &cdn.ReadBack{URL: cfg.URL, UserAgent: userAgent(), Log: p.log}
+	if cfg.CDN != nil {
+		reader.Timeout = cfg.CDN.Timeout
 	}
+	return reader
 }

@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/reconcile"
-	"sigs.k8s.io/pkgs/repo/verify"
 )
 
 // reconcileConfig is the section reconcile of the configuration.
@@ -231,9 +230,9 @@ func (p *program) reconcileConfig(cfg *config, signing *signingKeys, b bucket.Bu
 		c.Patience = cmp.Or(cfg.CDN.Wait, 2*time.Minute)
 	}
 	if cfg.Reconcile.Public || cfg.CDN.reads() {
-		c.Public, err = verify.FromURL(cfg.URL, &http.Client{Timeout: time.Minute})
+		c.Public = p.publicly(cfg)
 	}
-	return c, err
+	return c, nil
 }
 
 // keyFindings are what is due about the keys that sign.

@@ -93,6 +93,29 @@ func (e *StaleError) Error() string {
 	return fmt.Sprintf("after %s, %s%s", e.Waited, e.Stale[0], more)
 }
 
+// Look asks for each of some objects once, and returns those that are not right, in their order. Objects is not called.
+func (r ReadBack) Look(ctx context.Context, objects []Object) ([]Stale, error) {
+	base, err := parseBase(r.URL)
+	if err != nil {
+		return nil, err
+	}
+	r.Timeout = cmp.Or(r.Timeout, defaultTimeout)
+	client := newClient()
+	defer client.CloseIdleConnections()
+	stale := r.round(ctx, client, base, objects)
+	return stale, ctx.Err()
+}
+
+const defaultTimeout = 30 * time.Second
+
+// newClient makes a client that asks for files as they are, as clients of packages do: a compressed answer would hide what a
+// cache does to them.
+func newClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true
+	return &http.Client{Transport: transport}
+}
+
 // Run waits. It returns how many objects were seen to be right, which are all of them, or a [*StaleError] if the time is
 // over, the context's error if that ended first.
 func (r ReadBack) Run(ctx context.Context) (int, error) {
@@ -100,18 +123,15 @@ func (r ReadBack) Run(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	r.Wait, r.Timeout, r.Pause = cmp.Or(r.Wait, 2*time.Minute), cmp.Or(r.Timeout, 30*time.Second), cmp.Or(r.Pause, time.Second)
+	r.Wait, r.Timeout, r.Pause = cmp.Or(r.Wait, 2*time.Minute), cmp.Or(r.Timeout, defaultTimeout), cmp.Or(r.Pause, time.Second)
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
 	if r.rest == nil {
 		r.rest = pause
 	}
-	// A client of packages asks for files as they are, and a compressed answer would hide what a cache does to them.
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = true
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport}
+	client := newClient()
+	defer client.CloseIdleConnections()
 
 	within, cancel := context.WithTimeout(ctx, r.Wait)
 	defer cancel()

@@ -7,9 +7,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +20,7 @@ import (
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/bucket/buckettest"
+	"sigs.k8s.io/pkgs/repo/cdn"
 	"sigs.k8s.io/pkgs/repo/layout"
 	"sigs.k8s.io/pkgs/repo/verify"
 )
@@ -268,18 +272,18 @@ func TestNight(t *testing.T) {
 			old := s.bucket.(*bucket.Memory).Clone()
 			s.upstream.releases = append(s.upstream.releases, "1.35.2")
 			s.run()
-			s.config.Public, s.config.Patience = verify.FromBucket(old), time.Millisecond
+			s.config.Public, s.config.Patience = (&cache{shown: old}).serve(s.t), time.Millisecond
 		}, behind(Finding{Kind: Stale, Severity: Drift}), behind(Finding{Kind: Stale, Severity: Drift})},
 		{"a public address that is behind until it is purged", func(s *scene) {
-			public := &cache{shown: verify.FromBucket(s.bucket.(*bucket.Memory).Clone())}
+			public := &cache{shown: s.bucket.(*bucket.Memory).Clone()}
 			s.upstream.releases = append(s.upstream.releases, "1.35.2")
 			s.run()
-			s.config.Public, s.config.Patience = public, time.Millisecond
+			s.config.Public, s.config.Patience = public.serve(s.t), 10*time.Second
 			s.config.Purge = func(_ context.Context, names []string) error {
 				if len(names) != 8 {
 					s.t.Errorf("purged: %q", names)
 				}
-				public.shown = verify.FromBucket(s.bucket)
+				public.show(s.bucket)
 				return nil
 			}
 		}, behind(Finding{Kind: Stale, Repaired: true}), nil},
@@ -299,12 +303,33 @@ func TestNight(t *testing.T) {
 }
 
 // cache stands for a CDN that shows what it has seen once.
-type cache struct{ shown verify.Source }
-
-func (c *cache) Open(ctx context.Context, name string) (io.ReadCloser, error) {
-	return c.shown.Open(ctx, name)
+type cache struct {
+	mu    sync.Mutex
+	shown bucket.Bucket // guarded by mu
 }
-func (c *cache) String() string { return "https://pkgs.example.org" }
+
+func (c *cache) show(b bucket.Bucket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shown = b
+}
+
+// serve gives the cache a public address.
+func (c *cache) serve(t *testing.T) *cdn.ReadBack {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		data, _, err := c.shown.Open(r.Context(), strings.TrimPrefix(r.URL.Path, "/"))
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		defer data.Close()
+		io.Copy(w, data)
+	}))
+	t.Cleanup(server.Close)
+	return &cdn.ReadBack{URL: server.URL}
+}
 
 // behind is a finding for each of the pointers that a publication changes, which are all but the keys.
 func behind(f Finding) []Finding { return slices.Repeat([]Finding{f}, 8) }

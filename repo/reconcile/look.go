@@ -7,8 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/apt"
+	"sigs.k8s.io/pkgs/repo/cdn"
 	"sigs.k8s.io/pkgs/repo/layout"
 	"sigs.k8s.io/pkgs/repo/verify"
 )
@@ -223,7 +223,11 @@ func (r *run) asClient(ctx context.Context, source verify.Source, selected func(
 // showAdded checks that users get the packages that were just published. A CDN may have been asked for them before they
 // existed and remember that there are none; then it is told to forget it.
 func (r *run) showAdded(ctx context.Context, selected func(string) bool) error {
-	findings, err := r.asClient(ctx, r.Public, selected)
+	public, err := verify.FromURL(r.Public.URL, &http.Client{Timeout: 30 * time.Minute})
+	if err != nil {
+		return err
+	}
+	findings, err := r.asClient(ctx, public, selected)
 	for wait := r.Patience / 16; err == nil && len(findings) > 0 && wait < r.Patience; wait *= 2 {
 		var names []string
 		for _, f := range findings {
@@ -237,14 +241,14 @@ func (r *run) showAdded(ctx context.Context, selected func(string) bool) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		findings, err = r.asClient(ctx, r.Public, selected)
+		findings, err = r.asClient(ctx, public, selected)
 	}
 	if err != nil {
 		r.add(Stale, Drift, "", "the public address cannot be read: %v", err)
 		return ctx.Err()
 	}
 	for _, f := range findings {
-		r.add(Stale, Drift, f.Object, "%s: %s", r.Public, f)
+		r.add(Stale, Drift, f.Object, "%s: %s", r.Public.URL, f)
 	}
 	return nil
 }
@@ -252,30 +256,44 @@ func (r *run) showAdded(ctx context.Context, selected func(string) bool) error {
 // show checks that users are given the pointers of HEAD. Those that they are not are purged, and looked at again for some
 // time.
 func (r *run) show(ctx context.Context) error {
-	stale, err := r.stale(ctx, r.state.Pointers())
+	public := *r.Public
+	public.Wait = r.Patience
+	public.Objects = func(context.Context) (objects []cdn.Object, err error) {
+		for _, p := range r.state.Pointers() {
+			objects = append(objects, cdn.Object{Name: p.Name, Size: p.Size, SHA256: p.SHA256})
+		}
+		return objects, nil
+	}
+	pointers, _ := public.Objects(ctx)
+	stale, err := public.Look(ctx, pointers)
 	if err != nil || len(stale) == 0 {
 		return err
 	}
 	still := stale
 	if r.Confirm {
-		r.purge(ctx, slices.Sorted(maps.Keys(stale)))
-		for wait := r.Patience / 16; len(still) > 0 && wait < r.Patience && !r.unpurged; wait *= 2 {
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			if still, err = r.stale(ctx, r.state.Pointers()); err != nil {
+		var names []string
+		for _, s := range stale {
+			names = append(names, s.Name)
+		}
+		if r.purge(ctx, names); !r.unpurged {
+			_, err := public.Run(ctx)
+			var late *cdn.StaleError
+			if errors.As(err, &late) {
+				still = late.Stale
+			} else if err != nil {
 				return err
+			} else {
+				still = nil
 			}
 		}
 	}
-	for name, detail := range stale {
+	for _, s := range stale {
+		left := slices.ContainsFunc(still, func(other cdn.Stale) bool { return other.Name == s.Name })
 		severity := Repair
-		if _, ok := still[name]; ok && (r.Confirm || r.Purge == nil) {
+		if left && (r.Confirm || r.Purge == nil) {
 			severity = Drift
 		}
-		r.add(Stale, severity, name, "%s", detail)
+		r.add(Stale, severity, s.Name, "serial %d is not shown: %s", r.state.Head.Serial, s)
 		r.report.Findings[len(r.report.Findings)-1].Repaired = r.Confirm && severity == Repair
 	}
 	return nil
@@ -290,31 +308,6 @@ func (r *run) purge(ctx context.Context, names []string) {
 		r.unpurged = true
 		r.add(Purge, Drift, "", "%v", err)
 	}
-}
-
-// stale finds pointers that the public address hands out with other bytes, by their names, and says what is wrong.
-func (r *run) stale(ctx context.Context, pointers []repo.Object) (map[string]string, error) {
-	stale := map[string]string{}
-	for _, p := range pointers {
-		data, err := r.Public.Open(ctx, p.Name)
-		if errors.Is(err, verify.ErrMissing) {
-			stale[p.Name] = fmt.Sprintf("is not under %s", r.Public)
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		h := sha256.New()
-		_, err = io.Copy(h, data)
-		data.Close()
-		if err != nil {
-			return nil, err
-		}
-		if hex.EncodeToString(h.Sum(nil)) != p.SHA256 {
-			stale[p.Name] = fmt.Sprintf("%s hands out other bytes than serial %d has", r.Public, r.state.Head.Serial)
-		}
-	}
-	return stale, nil
 }
 
 func digest(data []byte) string {

@@ -50,8 +50,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sigs.k8s.io/pkgs/repo"
+	"sigs.k8s.io/pkgs/repo/cdn"
 	"sigs.k8s.io/pkgs/repo/layout"
-	"sigs.k8s.io/pkgs/repo/verify"
 )
 
 // Stream is a stream to reconcile.
@@ -111,8 +111,8 @@ type Config struct {
 	// elsewhere, in a folder of its own for each stream: see [repo.Outbox]. Empty asks for none.
 	Unsigned string
 	Upstream Upstream
-	// Public reads what users are given, through the CDN; nil leaves that out.
-	Public verify.Source
+	// Public reads what users are given, through the CDN; nil leaves that out. Its Objects and Wait are not used.
+	Public *cdn.ReadBack
 	// Refresh is how old an index may become before it is signed anew; 0 is 7 days.
 	Refresh time.Duration
 	// Confirm carries plans out. Without it they are in the report, and nothing is made or written.
