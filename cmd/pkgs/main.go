@@ -48,7 +48,7 @@ func start(now func() time.Time, stdout, stderr io.Writer) int {
 
 // run is the program with its surroundings as arguments. It returns the exit code.
 func run(ctx context.Context, now func() time.Time, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr, now: now, getenv: os.Getenv, openBucket: bucket.Open}
+	p := &program{stdout: stdout, stderr: stderr, now: now, getenv: os.Getenv, openBucket: bucket.Open, interrupted: ctx.Done()}
 	defer p.end()
 	root := newRoot(p)
 	root.SetArgs(args)
@@ -106,6 +106,7 @@ type program struct {
 	now            func() time.Time
 	getenv         func(string) string
 	openBucket     func(address string) (bucket.Bucket, error)
+	interrupted    <-chan struct{} // closed when the program is told to end
 	// backoff is how long to wait before a download is tried again; 0 is the default.
 	backoff time.Duration
 

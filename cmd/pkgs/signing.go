@@ -354,7 +354,12 @@ func (p *program) passphraseFromFD() ([]byte, error) {
 // there is neither.
 func (p *program) readSecret(what, file, instead string) ([]byte, error) {
 	if file != "" {
-		data, err := os.ReadFile(file)
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
 		if err == nil && len(data) > maxSecret {
 			err = fmt.Errorf("%s: is longer than %d bytes: a file with the %s was expected", file, maxSecret, what)
 		}
@@ -364,12 +369,26 @@ func (p *program) readSecret(what, file, instead string) ([]byte, error) {
 		return trimLineEnd(data), nil
 	}
 	in := int(os.Stdin.Fd())
-	if !term.IsTerminal(in) {
+	before, err := term.GetState(in)
+	if err != nil { // it is no terminal
 		return nil, errors.New("there is nobody to ask: " + instead)
 	}
 	fmt.Fprintf(p.stderr, "%s: ", what)
 	defer fmt.Fprintln(p.stderr)
-	return term.ReadPassword(in)
+	var data []byte
+	asked := make(chan error, 1)
+	go func() {
+		var err error
+		data, err = term.ReadPassword(in)
+		asked <- err
+	}()
+	// An interrupt is noted, and does not end the reading: nobody would be asked for more, at a terminal that shows nothing.
+	select {
+	case err := <-asked:
+		return data, err
+	case <-p.interrupted:
+		return nil, errors.Join(context.Canceled, term.Restore(in, before))
+	}
 }
 
 func trimLineEnd(data []byte) []byte { return []byte(strings.TrimRight(string(data), "\r\n")) }
