@@ -62,6 +62,7 @@ type community struct {
 	program  *program
 	bucket   *bucket.Memory
 	errors   bytes.Buffer
+	logs     bytes.Buffer
 	released map[string]map[string]bool // by stream, versions as packages write them
 }
 
@@ -95,7 +96,7 @@ func newCommunity(t *testing.T) *community {
 		stdout: io.Discard, stderr: &c.errors, now: func() time.Time { return c.clock }, backoff: time.Millisecond,
 		getenv:     func(name string) string { return map[string]string{"PKGS_PUBLISHER": "nightly"}[name] },
 		openBucket: func(string) (bucket.Bucket, error) { return c.bucket, nil },
-		output:     "text", configFile: filepath.Join(c.dir, "pkgs.yaml"), log: slog.New(slog.DiscardHandler),
+		output:     "text", configFile: filepath.Join(c.dir, "pkgs.yaml"), log: slog.New(slog.NewTextHandler(&c.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	c.upstream.CRITools("v1.30.0", c.clock, nightsArch)
 	c.upstream.CNI("v1.9.1", c.clock, nightsArch)
@@ -250,12 +251,42 @@ func (c *community) verifyAll() {
 	}
 }
 
+// searchSaid searches the logs, what was said, and all records of publications for the secrets of the keys that signed.
+func (c *community) searchSaid() {
+	c.t.Helper()
+	said := filepath.Join(c.dir, ".records")
+	searchAtEnd(c.t, c.dir, "one", "two")
+	var records bytes.Buffer
+	for info, err := range c.bucket.List(context.Background(), ".state/") {
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		r, _, err := c.bucket.Open(context.Background(), info.Name)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if _, err := records.ReadFrom(r); err != nil {
+			c.t.Fatal(err)
+		}
+		r.Close()
+	}
+	if records.Len() == 0 || c.logs.Len() == 0 {
+		c.t.Error("there is nothing to search")
+	}
+	for name, data := range map[string][]byte{said: records.Bytes(), said + "-logs": c.logs.Bytes(), said + "-errors": c.errors.Bytes()} {
+		if err := os.WriteFile(name, data, 0o644); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
 // TestNights lets 400 nights pass over a community: patch releases of five minors, a new minor with its prereleases, an end
 // of life, a rotation of the key, outages and corrupted downloads upstream, a yank, and a cut by a release manager in the
 // very moment of the job. After each night the published set is what upstream released, unless upstream kept it from being
 // known, and what is published is right.
 func TestNights(t *testing.T) {
 	c := newCommunity(t)
+	defer c.searchSaid()
 	patch := map[string]int{}
 	minors := []string{"1.31", "1.32", "1.33", "1.34", "1.35"}
 	for _, minor := range minors {

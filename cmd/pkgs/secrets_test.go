@@ -129,6 +129,25 @@ func allSecrets() ([]secret, error) {
 	return all, nil
 }
 
+// searchAtEnd searches a directory for the secrets of throwaway keys when the test is over.
+func searchAtEnd(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	var secrets []secret
+	for _, key := range names {
+		list, err := secretsOf(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, list...)
+	}
+	t.Cleanup(func() {
+		found, size, err := findSecrets(dir, secrets)
+		if err != nil || len(found) > 0 || size == 0 {
+			t.Errorf("key material in %d bytes: %v, %v", size, found, err)
+		}
+	})
+}
+
 // TestFindSecrets hides every form of every secret in a file, and finds it.
 func TestFindSecrets(t *testing.T) {
 	secrets, err := allSecrets()
