@@ -58,6 +58,17 @@
 // says nothing of advisories keeps the published ones, as far as their packages stay. A signer on another machine makes
 // them of its own configuration, and signs no others.
 //
+// # How users get to know new keys
+//
+// A stream may have a member that is the [KeyringPackage]: it fits every architecture and holds the publisher's keyring. The plan
+// of any change brings it along when the stream does not have its present version, so there is no way to publish other keys
+// without it; a frozen stream gets it with a new signature. Its version follows from the keys, or is given; the gate compares
+// the keys that users are given now, which the manifest has, with those of the keyring, and refuses a version that stays although
+// they change or that no machine would upgrade to. A rollback leaves these packages alone. repomd.xml names the further keys for
+// zypper, see yum.KeyHint.
+//
+// An rpm that is built again after another key took its turn differs in its signature alone. Then what is published stays.
+//
 // # From staging to production
 //
 // Nothing but HEAD and the mirrorlist has a bucket's address in it, and a manifest says where a mirrorlist leads and not at

@@ -57,6 +57,18 @@ func TestXZ(t *testing.T) {
 		if list, err := contents(data); err != nil || len(list) != 1 || list[0].Size != int64(len(want)) {
 			t.Errorf("%v: got %+v, %v", args, list, err)
 		}
+		file := func(at string, limit int64) ([]byte, error) {
+			return ReadInstalled(bytes.NewReader(data), int64(len(data)), "odd.deb", at, limit)
+		}
+		if got, err := file("/a", int64(len(want))); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%v: read %d bytes, %v", args, len(got), err)
+		}
+		if _, err := file("/a", int64(len(want)-1)); err == nil {
+			t.Errorf("%v: a file that is too large was read", args)
+		}
+		if _, err := file("/b", 1<<30); err == nil || !strings.Contains(err.Error(), "does not install /b") {
+			t.Errorf("%v: a file that is not there: %v", args, err)
+		}
 	}
 }
 

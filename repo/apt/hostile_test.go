@@ -285,6 +285,7 @@ func TestDamaged(t *testing.T) {
 // checkRead reads a package that may be anything and holds what is accepted to what is promised of it.
 func checkRead(t *testing.T, data []byte) {
 	ReadContents(bytes.NewReader(data), int64(len(data)), "x")
+	ReadInstalled(bytes.NewReader(data), int64(len(data)), "x", "/usr/bin/odd", 1<<20)
 	if p, err := read(data); err == nil {
 		checkRoundTrip(t, []*Package{p})
 	}
