@@ -2,20 +2,15 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"sigs.k8s.io/pkgs/build"
 	"sigs.k8s.io/pkgs/build/release"
 	"sigs.k8s.io/pkgs/repo"
-	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
 )
 
@@ -179,59 +174,6 @@ func checkArchitectures(architectures []string) error {
 			return fmt.Errorf("architectures: %s stands there twice", a)
 		}
 	}
-	return nil
-}
-
-// checkCompanions refuses versions that are none, and ranges of which two could hold one minor.
-func (c *config) checkCompanions() error {
-	for name, versions := range c.Companions {
-		var ranges []build.Range
-		for _, text := range slices.Sorted(maps.Keys(versions)) {
-			r, err := build.ParseRange(text)
-			if err != nil {
-				return fmt.Errorf("companions.%s: %w", name, err)
-			}
-			for _, other := range ranges {
-				if r.Overlaps(other) {
-					return fmt.Errorf("companions.%s: the ranges %q and %q overlap", name, other, r)
-				}
-			}
-			ranges = append(ranges, r)
-			if _, err := release.ParseVersion(strings.ReplaceAll(versions[text], minorMark, "0.0")); err != nil {
-				return fmt.Errorf("companions.%s: %w", name, err)
-			}
-		}
-	}
-	return nil
-}
-
-// companion is the version of a package that goes with a minor.
-func (c *config) companion(name, minor string) (string, error) {
-	first, err := release.ParseVersion("v" + minor + ".0")
-	if err != nil {
-		return "", err
-	}
-	for text, version := range c.Companions[name] {
-		if r, err := build.ParseRange(text); err == nil && r.Contains(first) {
-			return strings.ReplaceAll(version, minorMark, minor), nil
-		}
-	}
-	return "", fmt.Errorf("companions.%s has no version for %s: without it the packages of that minor could not be installed", name, minor)
-}
-
-// resolve puts the versions of the companions into a stream's list of packages.
-func (c *config) resolve(s *streamConfig) error {
-	packages := maps.Clone(s.Packages)
-	for name, version := range packages {
-		if version != companionVersion {
-			continue
-		}
-		var err error
-		if packages[name], err = c.companion(name, s.minor()); err != nil {
-			return err
-		}
-	}
-	s.Packages = packages
 	return nil
 }
 
@@ -422,59 +364,4 @@ func (c *config) repoStream(s *streamConfig) repo.Stream {
 		stream.Members[k.Name] = repo.Member{Keyring: true}
 	}
 	return stream
-}
-
-// minorsAtOnce is how many minors are looked for before the search for more is given up.
-const minorsAtOnce = 16
-
-// existing lists the streams of the configuration that exist tells of, in the order of the file and the minors of a
-// template upwards. The minors of a template have no end in the configuration: they are looked for until a row of them
-// does not exist.
-func (c *config) existing(ctx context.Context, exists func(context.Context, layout.Stream) (bool, error)) ([]string, error) {
-	var names []string
-	for i := range c.Streams {
-		s := &c.Streams[i]
-		next := s.Versions.First()
-		for more := true; more; {
-			candidates := []string{s.Name}
-			if s.template() {
-				candidates = candidates[:0]
-				for range minorsAtOnce {
-					if s.Versions.Contains(next) {
-						candidates = append(candidates, strings.Replace(s.Name, minorMark, next.Minor(), 1))
-					}
-					next = next.NextMinor()
-				}
-			}
-			found := make([]bool, len(candidates))
-			group, ctx := errgroup.WithContext(ctx)
-			for i, name := range candidates {
-				group.Go(func() (err error) {
-					found[i], err = exists(ctx, layout.Stream(name))
-					return err
-				})
-			}
-			if err := group.Wait(); err != nil {
-				return nil, err
-			}
-			for i, name := range candidates {
-				if found[i] {
-					names = append(names, name)
-				}
-			}
-			more = s.template() && slices.Contains(found, true)
-		}
-	}
-	return slices.Compact(names), nil
-}
-
-// published lists the streams of the configuration that a bucket has.
-func (c *config) published(ctx context.Context, b bucket.Bucket) ([]string, error) {
-	return c.existing(ctx, func(ctx context.Context, stream layout.Stream) (bool, error) {
-		_, err := b.Stat(ctx, stream.Head())
-		if errors.Is(err, bucket.ErrNotExist) {
-			return false, nil
-		}
-		return err == nil, err
-	})
 }
