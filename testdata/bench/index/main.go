@@ -119,6 +119,8 @@ func (b *bench) key() error {
 	if err := os.MkdirAll(b.path("gnupg"), 0o700); err != nil {
 		return err
 	}
+	// An agent of a run before would not have the priority that this one has.
+	exec.Command("gpgconf", "--homedir", b.path("gnupg"), "--kill", "gpg-agent").Run()
 	if _, err := os.Stat(b.path("key.asc")); err != nil {
 		if _, err := command(b.ctx, b.dir, nil, b.pkgs, "keys", "generate", "--out", "key.asc", "--name", "Bench", "--email", "bench@example.org"); err != nil {
 			return err

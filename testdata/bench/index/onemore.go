@@ -120,12 +120,12 @@ func (b *bench) aptly() (*contender, error) {
 	}
 	aptly := "aptly -config=" + file + " "
 	setup := aptly + "repo create -distribution=bench -component=main bench && " + aptly + "repo add bench " + b.path("debs") + " && " +
-		aptly + "publish repo -batch -skip-contents bench"
+		aptly + "publish repo -batch -skip-contents -skip-bz2 bench"
 	if _, err := shell(b.ctx, dir, b.gpgEnv(), setup); err != nil {
 		return nil, err
 	}
 	return b.with("deb", "aptly repo add, publish update", "", 1, func(files []string) (sample, error) {
-		return shell(b.ctx, dir, b.gpgEnv(), aptly+"repo add bench "+files[0]+" && "+aptly+"publish update -batch -skip-contents bench")
+		return shell(b.ctx, dir, b.gpgEnv(), aptly+"repo add bench "+files[0]+" && "+aptly+"publish update -batch -skip-contents -skip-bz2 bench")
 	}), nil
 }
 
