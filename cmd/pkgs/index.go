@@ -103,7 +103,7 @@ are copied with its signed indexes to a new directory, which is what users would
 			if o.stream != "" || o.out != "" {
 				return p.indexStream(cmd, given[0], o.stream, o.out)
 			}
-			cfg, err := p.indexSettings(cmd.Context(), &o, cmd.Flag("config").Changed)
+			cfg, err := p.indexSettings(&o, cmd.Flag("config").Changed)
 			if err != nil {
 				return err
 			}
@@ -139,7 +139,7 @@ are copied with its signed indexes to a new directory, which is what users would
 const backdated = 5 * time.Minute
 
 // indexSettings turns flags and the configuration into what to do.
-func (p *program) indexSettings(ctx context.Context, o *indexOptions, named bool) (dir.Config, error) {
+func (p *program) indexSettings(o *indexOptions, named bool) (dir.Config, error) {
 	cfg := dir.Config{
 		Update: o.update, SkipInvalid: o.skipInvalid, Contents: o.contents, TrustContents: o.trustContents, Dists: o.layout == "dists",
 		Release: o.release, Log: p.log,
@@ -202,7 +202,7 @@ func (p *program) indexSettings(ctx context.Context, o *indexOptions, named bool
 	if err != nil {
 		return cfg, err
 	}
-	if err := signing.open(ctx); err != nil {
+	if err := signing.check(); err != nil {
 		return cfg, err
 	}
 	cfg.Signer, cfg.Keyring = signing.signer, signing.keyring

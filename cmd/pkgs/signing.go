@@ -186,13 +186,21 @@ func (s *signingKeys) fingerprint() string { return s.by.Keys()[0].Fingerprint }
 
 // open makes the signing keys ready, so that a wrong passphrase is told before the packages are built.
 func (s *signingKeys) open(ctx context.Context) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	return s.signer.Open(ctx)
+}
+
+// check tells whether there are signing keys.
+func (s *signingKeys) check() error {
 	if s.missing != nil {
 		return s.missing
 	}
 	if s.signer == nil {
 		return usagef("there is no signing key in the configuration, and this has to sign: name one with signing.key, or have it signed on another machine with --unsigned")
 	}
-	return s.signer.Open(ctx)
+	return nil
 }
 
 // openSigning finds the signing keys and the keyring of the configuration. No private key is unlocked, and none is read

@@ -36,6 +36,7 @@
 package dir
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,7 +79,8 @@ type Config struct {
 	Tags       yum.Tags
 	Advisories []yum.Notice
 
-	// Signer signs the indexes, unless it is nil; Keyring is the key file that goes with them.
+	// Signer signs the indexes, unless it is nil; it is opened meanwhile if it is not open. Keyring is the key file that goes
+	// with them.
 	Signer  *sign.Signer
 	Keyring *keys.Keyring
 
@@ -182,14 +184,14 @@ func (r *run) index(ctx context.Context) (err error) {
 	deb, rpm := &book{format: r.debFormat(), state: &state{}}, &book{format: r.rpmFormat(), state: &state{}}
 	defer deb.close()
 	defer rpm.close()
-	loaded := r.loadStates(deb, rpm)
+	loaded, opened := r.loadStates(deb, rpm), r.openSigner(ctx)
 	debs, rpms, err := r.walk(ctx)
 	if r.Update {
 		r.look(debs)
 		r.look(rpms)
 	}
 	loaded()
-	if err != nil {
+	if err := cmp.Or(err, opened()); err != nil {
 		return err
 	}
 	wantDeb, wantRpm := r.Deb, r.Rpm
@@ -226,6 +228,17 @@ func (r *run) index(ctx context.Context) (err error) {
 	}
 	r.result.Written, r.result.Removed, err = r.draft.commit()
 	return err
+}
+
+// openSigner begins to open the signing keys, and returns what waits until they are: what is wrong with them is to be known
+// before packages are read.
+func (r *run) openSigner(ctx context.Context) (wait func() error) {
+	if r.Signer == nil {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.Signer.Open(ctx) }()
+	return func() error { return <-done }
 }
 
 // refuse notes why a package is not indexed.
