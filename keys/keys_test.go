@@ -318,6 +318,54 @@ func publicOf(t *testing.T, name string) *Keyring {
 	return &Keyring{[]*certificate{public}}
 }
 
+// The public half of a key is the same to the byte, whether the private half is read for it or not.
+func TestPublicOf(t *testing.T) {
+	files, err := filepath.Glob("testdata/*-private.asc")
+	if err != nil || len(files) == 0 {
+		t.Fatal(len(files), err)
+	}
+	halved := 0
+	for _, file := range files {
+		data := read(t, filepath.Base(file))
+		c, err := readSecret(file, data)
+		got, gotErr := PublicOf(file, data)
+		if err != nil {
+			if gotErr == nil {
+				t.Errorf("%s: has a public half, but %v", file, err)
+			}
+			continue
+		}
+		if gotErr != nil {
+			t.Errorf("%s: %v", file, gotErr)
+			continue
+		}
+		want, err := c.public()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantText, err1 := (&Keyring{[]*certificate{want}}).Armor()
+		gotText, err2 := got.Armor()
+		if err1 != nil || err2 != nil || string(gotText) != string(wantText) || got.certs[0].info != want.info {
+			t.Errorf("%s: another public half: %v, %v", file, err1, err2)
+		}
+		packets, err := secretPackets(file, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := publicHalves(packets); ok {
+			halved++
+		}
+		for n := range packets { // a key cut short has no half, or the same error as ever
+			if half, ok := publicHalves(packets[:n]); ok && len(half) > n {
+				t.Errorf("%s: of %d bytes, %d are public", file, n, len(half))
+			}
+		}
+	}
+	if halved < 5 {
+		t.Errorf("%d keys were not read for their public halves, expected most", halved)
+	}
+}
+
 // TestPrivateIsNotRevealed prints a private key in every way that programs do by accident.
 func TestPrivateIsNotRevealed(t *testing.T) {
 	p := private(t, "one-private.asc")

@@ -93,3 +93,33 @@ func header(data []byte) (tag, size int, length uint64, err error) {
 	}
 	return tag, 6, uint64(binary.BigEndian.Uint32(data[2:])), nil
 }
+
+// PublicHalf is the packet of the public key with which that of an RSA private key of version 4 begins (RFC 4880, section
+// 5.5.3), and false for every other packet.
+func PublicHalf(p Packet) (Packet, bool) {
+	tag, ok := map[int]int{TagPrivateKey: TagPublicKey, TagPrivateSub: TagPublicSub}[p.Tag]
+	end := 6 // behind version, time and algorithm, of which 1 to 3 are RSA
+	if !ok || len(p.Body) < end || p.Body[0] != 4 || p.Body[5] < 1 || p.Body[5] > 3 {
+		return p, false
+	}
+	for range 2 { // numbers: the modulus and the exponent
+		if len(p.Body) < end+2 {
+			return p, false
+		}
+		end += 2 + (int(binary.BigEndian.Uint16(p.Body[end:]))+7)/8
+	}
+	if end > len(p.Body) {
+		return p, false
+	}
+	raw := []byte{0xc0 | byte(tag)}
+	switch n := end - 192; {
+	case n < 0:
+		raw = append(raw, byte(end))
+	case n < 8192:
+		raw = append(raw, byte(192+n>>8), byte(n))
+	default:
+		raw = binary.BigEndian.AppendUint32(append(raw, 255), uint32(end))
+	}
+	raw = append(raw, p.Body[:end]...)
+	return Packet{Tag: tag, Body: raw[len(raw)-end:], Raw: raw}, true
+}
