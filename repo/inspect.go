@@ -3,6 +3,8 @@ package repo
 import (
 	"cmp"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path"
@@ -55,8 +57,8 @@ type Inspection struct {
 // Inspect compares all objects of a stream with what its live snapshot says of them, by listing the bucket: one request for
 // some thousand objects. An object whose size, or whose digest as far as the listing has it, is another than it was
 // published with is damaged. Bytes are read only where there is a suspicion: an immutable object that was written after the
-// manifest that first named it, or a pointer that was written after the last pointer, is not what a publisher left there. The
-// bytes of the last pointer itself are left to [Publisher.Plan], which reads it in any case.
+// manifest that first named it, or a pointer that was written after the last pointer or of which the store has another MD5, is
+// not what a publisher left there. The bytes of the last pointer itself are left to [Publisher.Plan], which reads it in any case.
 // So a change of bytes below the store, which leaves no time behind, is not seen; verify.Stream reads everything.
 func Inspect(ctx context.Context, b bucket.Bucket, state *State) (*Inspection, error) {
 	stream := state.Head.Stream
@@ -181,6 +183,17 @@ func (i *inspector) pointers() {
 		return
 	}
 	last := i.listed[i.m.Pointers[len(i.m.Pointers)-1].Name].Modified
+	// Stores tell times in whole seconds, in which much can be written; an MD5 tells it all. But where no pointer has the one
+	// that it should, the store means something else by it.
+	differs, sums := map[string]bool{}, false
+	for _, pointer := range i.m.Pointers {
+		p, data := pointer.in(i.head.URL)
+		if has := i.listed[p.Name].MD5; has != "" {
+			sum := md5.Sum(data)
+			differs[p.Name] = has != hex.EncodeToString(sum[:])
+			sums = sums || !differs[p.Name]
+		}
+	}
 	for _, pointer := range i.m.Pointers {
 		p, _ := pointer.in(i.head.URL)
 		info, ok := i.listed[p.Name]
@@ -191,7 +204,7 @@ func (i *inspector) pointers() {
 			i.damage(Displaced, p, "has %d bytes, and serial %d gives it %d", info.Size, i.head.Serial, p.Size)
 		case info.SHA256 != "" && info.SHA256 != p.SHA256:
 			i.damage(Displaced, p, "the bucket says that its SHA-256 is %s, and serial %d gives it %s", info.SHA256, i.head.Serial, p.SHA256)
-		case info.Modified.After(last):
+		case info.Modified.After(last) || sums && differs[p.Name]:
 			i.suspects = append(i.suspects, suspect{p, Displaced, fmt.Sprintf("was written on %s", info.Modified.Format(time.DateTime))})
 		}
 	}

@@ -58,6 +58,9 @@ type Generation string
 // headers are empty where the store does not keep them (a directory). Modified is zero where a store does not tell it
 // (S3, of a write).
 //
+// MD5 is the lower-case hex sum that a cloud store itself took of the bytes; only a listing has it. S3 gives another value of
+// the same form for objects that are encrypted with a key of its key service.
+//
 // In a cloud store the SHA256 of what others wrote may be just what they said: their credentials let them say anything.
 // Who reads the object with this package gets the bytes that belong to it, or an error.
 type Info struct {
@@ -65,6 +68,7 @@ type Info struct {
 	Size         int64
 	Generation   Generation
 	SHA256       string
+	MD5          string
 	Modified     time.Time
 	ContentType  string
 	CacheControl string

@@ -3,6 +3,8 @@ package bucket
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -174,6 +176,12 @@ func testRoundTrip(t *testing.T, b Bucket) {
 		if d := listed.Modified.Sub(stat.Modified); d.Abs() <= time.Second && stat.Modified.Nanosecond() == 0 {
 			listed.Modified = stat.Modified
 		}
+		if sum := md5.Sum(data); listed.MD5 != "" && listed.MD5 != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s: list says that its MD5 is %s", name, listed.MD5)
+		} else if _, _, cloud := strings.Cut(b.String(), "://bucket-in-test"); cloud == (listed.MD5 == "") {
+			t.Errorf("%s: MD5 %q in the listing of %s", name, listed.MD5, b)
+		}
+		listed.MD5 = ""
 		if listed != stat {
 			t.Errorf("%s: list says %+v, stat %+v", name, listed, stat)
 		}

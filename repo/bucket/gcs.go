@@ -3,6 +3,7 @@ package bucket
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -214,7 +215,7 @@ func (g *gcs) list(ctx context.Context, prefix, page string, limit int) ([]store
 		return nil, "", err
 	}
 	query := &storage.Query{Prefix: prefix, Projection: storage.ProjectionNoACL}
-	if err := query.SetAttrSelection([]string{"Name", "Size", "Generation", "Metadata", "Updated", "ContentType", "CacheControl"}); err != nil {
+	if err := query.SetAttrSelection([]string{"Name", "Size", "Generation", "Metadata", "Updated", "MD5", "ContentType", "CacheControl"}); err != nil {
 		return nil, "", err
 	}
 	var found []*storage.ObjectAttrs
@@ -228,6 +229,7 @@ func (g *gcs) list(ctx context.Context, prefix, page string, limit int) ([]store
 	objects := make([]stored, len(found))
 	for i, attrs := range found {
 		objects[i] = gcsObject(attrs)
+		objects[i].MD5 = hex.EncodeToString(attrs.MD5)
 	}
 	return objects, next, nil
 }

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"crypto/md5"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -263,7 +264,7 @@ func (s *s3Store) list(ctx context.Context, prefix, page string, limit int) ([]s
 	}
 	objects := make([]stored, len(out.Contents))
 	for i, o := range out.Contents {
-		objects[i].Info = Info{Name: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Generation: s3Generation(o.ETag),
+		objects[i].Info = Info{Name: aws.ToString(o.Key), Size: aws.ToInt64(o.Size), Generation: s3Generation(o.ETag), MD5: s3MD5(o.ETag),
 			Modified: aws.ToTime(o.LastModified).UTC().Truncate(time.Second)}
 	}
 	if !aws.ToBool(out.IsTruncated) {
@@ -293,6 +294,15 @@ func (s *s3Store) delete(ctx context.Context, key string, generation Generation)
 
 func s3Generation(etag *string) Generation {
 	return Generation(strings.Trim(aws.ToString(etag), `"`))
+}
+
+// s3MD5 is the MD5 that an ETag is, as it is for objects that were written in one request; empty if it is none.
+func s3MD5(etag *string) string {
+	sum := string(s3Generation(etag))
+	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != md5.Size {
+		return ""
+	}
+	return sum
 }
 
 func s3ETag(g Generation) *string { return aws.String(`"` + string(g) + `"`) }
