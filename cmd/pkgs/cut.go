@@ -238,6 +238,14 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 		}
 		return result, nil
 	}
+	// What people need to use a new stream goes before its first publication, which decides nothing of it: if this run died
+	// after the commit, no other would have a reason to write it.
+	begins := plan.From == 0
+	if begins {
+		if _, err := publisher.Site(ctx, plan.Stream); err != nil {
+			return nil, err
+		}
+	}
 	if err := publisher.Execute(ctx, plan); err != nil {
 		return nil, err
 	}
@@ -246,8 +254,8 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 	if err := p.listStreams(ctx, b, cfg.repoStream(s)); err != nil {
 		return result, err
 	}
-	if plan.GivesKeys() {
-		if _, err := publisher.Site(ctx, layout.Stream(s.Name)); err != nil {
+	if plan.GivesKeys() && !begins {
+		if _, err := publisher.Site(ctx, plan.Stream); err != nil {
 			return result, err
 		}
 	}
