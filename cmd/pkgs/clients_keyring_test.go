@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo/site"
@@ -81,6 +82,7 @@ func TestClientsKeyringPackage(t *testing.T) {
 	const name = "drill-archive-keyring"
 	phases := append([]keys.Phase{keys.Alone}, keys.Phases()...)
 	for _, phase := range phases {
+		time.Sleep(time.Second) // clients ask a server by the second what is new
 		signing := "key: one.asc, package: {name: " + name + ", maintainer: Drill <drill@example.org>, homepage: 'https://pkgs.example.org'}"
 		if phase != keys.Alone {
 			signing += ", next: {key: two.asc, phase: " + string(phase) + "}"
@@ -122,6 +124,7 @@ func TestClientsKeyringPackage(t *testing.T) {
 			s := newSandbox(t, system.suite)
 			for _, phase := range phases {
 				s.serve(p, filepath.Join(d.dir, "phases", string(phase)+"-"))
+				time.Sleep(time.Second) // nor do they look twice in one
 				for _, f := range system.followers {
 					script := f.upgrade
 					if phase == keys.Alone {
