@@ -164,11 +164,19 @@ revision: "1.1"
 	var before []repo.Publication
 	for range killedRounds {
 		var group sync.WaitGroup
+		var survivors atomic.Int32
 		for _, m := range managers {
 			after := life/4 + time.Duration(random.Int64N(int64(life))) // the first quarter it spends on getting ready
-			group.Go(func() { m.cut(after) })
+			group.Go(func() {
+				if m.cut(after) {
+					survivors.Add(1)
+				}
+			})
 		}
 		group.Wait()
+		for range survivors.Load() {
+			life -= life / 4 // it was longer than that of others
+		}
 		before = k.checkRecords(b, before, managers)
 		if t.Failed() {
 			t.FailNow()
