@@ -188,10 +188,14 @@ func (i *inspector) pointers() {
 	differs, sums := map[string]bool{}, false
 	for _, pointer := range i.m.Pointers {
 		p, data := pointer.in(i.head.URL)
-		if has := i.listed[p.Name].MD5; has != "" {
+		wants := i.listed[pointer.Copy].MD5
+		if pointer.Copy == "" {
 			sum := md5.Sum(data)
-			differs[p.Name] = has != hex.EncodeToString(sum[:])
-			sums = sums || !differs[p.Name]
+			wants = hex.EncodeToString(sum[:])
+		}
+		if has := i.listed[p.Name].MD5; has != "" && wants != "" {
+			differs[p.Name] = has != wants
+			sums = sums || has == wants
 		}
 	}
 	for _, pointer := range i.m.Pointers {

@@ -44,6 +44,7 @@ cache: cache
 
 	// A patch release that somebody cuts comes to the alias with it, and a new minor with the nightly job.
 	release("v1.35.1")
+	time.Sleep(time.Second) // apt asks by the second whether something is new
 	out := p.pkgs(t, "cut", "v1.35.1", "--config", config, "--confirm")
 	if !strings.Contains(out, alias+" is at serial 2 now") {
 		t.Errorf("the alias did not follow the cut:\n%s", out)
@@ -51,6 +52,7 @@ cache: cache
 	second := filepath.Join(dir, "second")
 	command(t, dir, "cp", "-a", bucket, second)
 	release("v1.36.0")
+	time.Sleep(time.Second)
 	p.pkgs(t, "reconcile", "--config", config, "--confirm")
 	p.pkgs(t, "verify", "--config", config)
 	steps := []struct{ bucket, version string }{{first, "1.35.0-1.1"}, {second, "1.35.1-1.1"}, {bucket, "1.36.0-1.1"}}
