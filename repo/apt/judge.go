@@ -25,7 +25,7 @@ func (m *Reader) judgeData(data member) error {
 	err = j.members()
 	if errors.Is(err, errOtherTar) {
 		if in, err = m.openData(data); err == nil {
-			j.in, j.seen = in, m.seen()
+			j = judge{in: in, grammar: m.Grammar, seen: m.seen()}
 			err = j.otherMembers()
 		}
 	}

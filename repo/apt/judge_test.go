@@ -3,6 +3,7 @@ package apt
 import (
 	"archive/tar"
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -145,4 +146,16 @@ func putSum(block []byte) {
 		sum >>= 3
 	}
 	block[tarSum-2], block[tarSum-1] = 0, ' '
+}
+
+// The names of members are counted once, also where the last of them is for archive/tar to understand.
+func TestJudgedNamesOnce(t *testing.T) {
+	var headers []tar.Header
+	for i := range maxPathBytes * 2 / 3 / 60_000 {
+		headers = append(headers, tar.Header{Name: fmt.Sprintf("./%060000d", i), Format: tar.FormatGNU})
+	}
+	headers = append(headers, tar.Header{Name: "./last", Format: tar.FormatPAX, PAXRecords: map[string]string{"VENDOR.x": "y"}})
+	if err := judged(tarOf(headers)); err != nil {
+		t.Error(err)
+	}
 }
