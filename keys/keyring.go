@@ -164,6 +164,11 @@ func (k *Keyring) Only(fingerprint string) *Keyring {
 	return one
 }
 
+// Holds tells whether the key with a fingerprint is in the keyring.
+func (k *Keyring) Holds(fingerprint string) bool {
+	return slices.ContainsFunc(k.certs, func(c *certificate) bool { return c.info.Fingerprint == fingerprint })
+}
+
 // Armor writes all keys as one armored block, as Release.key and repomd.xml.key hold them. Keys that were read are
 // written with the bytes that were read.
 func (k *Keyring) Armor() ([]byte, error) {

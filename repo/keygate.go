@@ -80,12 +80,12 @@ func (k *KeyPolicy) problems(signers, keyring *keys.Keyring, given []givenKeyrin
 	}
 	for _, g := range given {
 		for _, s := range signers.Keys() {
-			if !holds(g.ring, s.Fingerprint) && !slices.Contains(k.Unannounced, s.Fingerprint) {
+			if !g.ring.Holds(s.Fingerprint) && !slices.Contains(k.Unannounced, s.Fingerprint) {
 				problem("key %s is not in %s: users do not know it, so announce it first (pkgs keys rotate tells how)", s.Fingerprint, g.name)
 			}
 		}
 		for _, old := range g.ring.Keys() {
-			if !holds(keyring, old.Fingerprint) && !slices.Contains(k.Withdrawn, old.Fingerprint) {
+			if !keyring.Holds(old.Fingerprint) && !slices.Contains(k.Withdrawn, old.Fingerprint) {
 				problem("key %s is in %s and would not be any more: keep its public half in signing.keyring, since packages may be signed with it", old.Fingerprint, g.name)
 			}
 		}
@@ -123,9 +123,4 @@ func (p *Publisher) promotedKeyGate(state *State, promoted *Manifest) error {
 		return nil
 	}
 	return &GateError{Stream: stream, Problems: problems}
-}
-
-// holds tells whether a keyring has a key.
-func holds(k *keys.Keyring, fingerprint string) bool {
-	return slices.ContainsFunc(k.Keys(), func(i keys.Info) bool { return i.Fingerprint == fingerprint })
 }

@@ -141,7 +141,7 @@ func (c *check) packagedKeys(ctx context.Context) error {
 	if data == nil || err != nil {
 		return err
 	}
-	if err := c.hasSigners(c.deb.name, data); err != nil {
+	if err := c.givenKeys(c.deb.name, data); err != nil {
 		return err
 	}
 	if rpm := c.newestRpm(); rpm != nil {

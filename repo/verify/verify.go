@@ -266,30 +266,30 @@ func (c *check) signedBy(signatures []sign.Signature) {
 	}
 }
 
-// key checks that a published key file has every key that signed, and none that is not trusted: users who are given that
-// would believe whatever it signs from then on.
+// key checks a published key file.
 func (c *check) key(ctx context.Context, name string) error {
 	data, err := c.get(ctx, name)
 	if data == nil || err != nil {
 		return err
 	}
-	return c.hasSigners(name, data)
+	return c.givenKeys(name, data)
 }
 
-// hasSigners checks that a keyring has every key that signed.
-func (c *check) hasSigners(name string, data []byte) error {
+// givenKeys checks that a keyring for users has every key that signed, and none that is not trusted: users who are given
+// that would believe whatever it signs from then on.
+func (c *check) givenKeys(name string, data []byte) error {
 	published, err := keys.ParseKeyring(name, data)
 	if err != nil {
 		c.found(name, "%v", err)
 		return nil
 	}
 	for _, fingerprint := range c.report.SignedBy {
-		if !slices.ContainsFunc(published.Keys(), func(k keys.Info) bool { return k.Fingerprint == fingerprint }) {
+		if !published.Holds(fingerprint) {
 			c.found(name, "lacks the key %s, which signed the index", fingerprint)
 		}
 	}
 	for _, k := range published.Keys() {
-		if !slices.ContainsFunc(c.Keyring.Keys(), func(t keys.Info) bool { return t.Fingerprint == k.Fingerprint }) {
+		if !c.Keyring.Holds(k.Fingerprint) {
 			c.found(name, "gives users the key %s, which is not among those to trust", k.Fingerprint)
 		}
 	}
