@@ -22,9 +22,11 @@ func notice(id, title string, named ...string) Notice {
 }
 
 // published are the advisories in the live index, as "id: title, files".
-func published(t *testing.T, b bucket.Bucket) []string {
+func published(t *testing.T, b bucket.Bucket) []string { return publishedIn(t, b, streamName) }
+
+func publishedIn(t *testing.T, b bucket.Bucket, stream layout.Stream) []string {
 	t.Helper()
-	state, err := ReadState(t.Context(), b, streamName)
+	state, err := ReadState(t.Context(), b, stream)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +164,39 @@ func TestAdvisoriesElsewhere(t *testing.T) {
 		if unmet := stream.advise(&c, nil, []Withdrawn{{Name: "rpm/x86_64/kubectl-1.35.7-1.1.x86_64.rpm"}}); unmet != nil {
 			t.Errorf("%s was withdrawn, and missed are %v", withdrawn, unmet)
 		}
+	}
+}
+
+// An alias of which the configuration says nothing has the advisories of the stream that it follows.
+func TestAdvisoriesFollow(t *testing.T) {
+	b := bucket.NewMemory()
+	p := publisher(t, b)
+	stream, alias := testStream(), testStream()
+	stream.Advisories = []Notice{notice("EX-1", "first", "kubectl-1.35.0-1.1")}
+	alias.Name = "core:/stable:/latest"
+	for _, publication := range []struct {
+		stream Stream
+		change func() Change
+	}{
+		{stream, func() Change { return Change{Add: packages(t, "1.35.0", "one")} }},
+		{alias, func() Change {
+			state, err := ReadState(t.Context(), b, stream.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return Change{Follow: state}
+		}},
+	} {
+		plan, err := p.Plan(t.Context(), publication.stream, publication.change())
+		if err == nil {
+			err = p.Execute(t.Context(), plan)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := publishedIn(t, b, alias.Name); len(got) != 1 || !slices.Equal(got, published(t, b)) {
+		t.Errorf("the alias has %q", got)
 	}
 }
 

@@ -214,25 +214,29 @@ func only[V any](in, notIn map[string]V) []string {
 // is published never changes.
 func (c Contents) merge(files *Files) (Contents, error) {
 	published := c.digests()
-	merged := Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms)}
 	offered := files.digests()
 	for _, name := range slices.Sorted(maps.Keys(offered)) {
 		if old, ok := published[name]; ok && old != offered[name] {
 			return c, &ChangedError{Name: name, Published: old, Offered: offered[name]}
 		}
 	}
-	for _, p := range files.Debs {
-		if _, ok := published["deb/"+p.Filename]; !ok {
-			merged.Debs = append(merged.Debs, p)
-		}
-	}
-	for _, p := range files.Rpms {
-		if _, ok := published["rpm/"+p.Href]; !ok {
-			merged.Rpms = append(merged.Rpms, p)
-		}
-	}
-	merged.sort()
-	return merged, nil
+	return c.plus(files.Contents), nil
+}
+
+// plus has the packages of others as well, but for those whose names are there already.
+func (c Contents) plus(others Contents) Contents {
+	have := c.digests()
+	more := others.where(func(name string) bool { _, ok := have[name]; return !ok })
+	c.Debs, c.Rpms = slices.Concat(c.Debs, more.Debs), slices.Concat(c.Rpms, more.Rpms)
+	c.sort()
+	return c
+}
+
+// where has those packages alone of which keep says so by their names, relative to the stream.
+func (c Contents) where(keep func(name string) bool) Contents {
+	c.Debs = slices.DeleteFunc(slices.Clone(c.Debs), func(p *apt.Package) bool { return !keep("deb/" + p.Filename) })
+	c.Rpms = slices.DeleteFunc(slices.Clone(c.Rpms), func(p *yum.Package) bool { return !keep("rpm/" + p.Href) })
+	return c
 }
 
 // without leaves packages out of the contents. One that is not there is an error.
@@ -245,31 +249,34 @@ func (c Contents) without(names []string) (Contents, error) {
 		}
 		gone[name] = true
 	}
-	return Contents{
-		Debs: slices.DeleteFunc(slices.Clone(c.Debs), func(p *apt.Package) bool { return gone["deb/"+p.Filename] }),
-		Rpms: slices.DeleteFunc(slices.Clone(c.Rpms), func(p *yum.Package) bool { return gone["rpm/"+p.Href] }),
-	}, nil
+	return c.where(func(name string) bool { return !gone[name] }), nil
 }
 
-// recall replaces what is said of packages that an earlier index has with the same bytes by what that index says.
-func (c *Contents) recall(earlier *Contents) {
+// substitute takes the packages of others in the place of those that have the same names: all of them, or those alone whose
+// bytes are the same and of which others only say something else. replaced are their names, relative to the stream.
+func (c Contents) substitute(others Contents, sameBytes bool) (_ Contents, replaced []string) {
 	debs, rpms := map[string]*apt.Package{}, map[string]*yum.Package{}
-	for _, p := range earlier.Debs {
+	for _, p := range others.Debs {
 		debs[p.Filename] = p
 	}
-	for _, p := range earlier.Rpms {
+	for _, p := range others.Rpms {
 		rpms[p.Href] = p
 	}
+	c.Debs, c.Rpms = slices.Clone(c.Debs), slices.Clone(c.Rpms)
 	for i, p := range c.Debs {
-		if known := debs[p.Filename]; known != nil && known.SHA256 == p.SHA256 {
-			c.Debs[i] = known
+		if o := debs[p.Filename]; o != nil && (!sameBytes || o.SHA256 == p.SHA256) {
+			c.Debs[i] = o
+			replaced = append(replaced, "deb/"+p.Filename)
 		}
 	}
 	for i, p := range c.Rpms {
-		if known := rpms[p.Href]; known != nil && known.SHA256 == p.SHA256 {
-			c.Rpms[i] = known
+		if o := rpms[p.Href]; o != nil && (!sameBytes || o.SHA256 == p.SHA256) {
+			c.Rpms[i] = o
+			replaced = append(replaced, "rpm/"+p.Href)
 		}
 	}
+	slices.Sort(replaced)
+	return c, replaced
 }
 
 // ChangedError refuses a package whose bytes differ from those that are published under the same name.

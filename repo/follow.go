@@ -1,7 +1,6 @@
 package repo
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,10 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/pkgs/repo/apt"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
-	"sigs.k8s.io/pkgs/repo/yum"
 )
 
 // Followed tells which publication of another stream of the same bucket an alias has the packages of.
@@ -49,31 +46,10 @@ func (e *BehindError) Error() string {
 }
 
 // Shows tells whether the stream is an alias that has the packages of another one. It may have published some of them
-// before with other bytes, see [Contents.keeping].
+// before with other bytes, which stay: see [Publisher.Plan].
 func (s *State) Shows(followed *State) bool {
 	have := s.Manifest.Follows
 	return have != nil && have.Stream == followed.Head.Stream && slices.Equal(s.Packages(), followed.Packages())
-}
-
-// keeping returns the contents with the packages that were published before, instead of those that have the same names. What
-// is published never changes, and two minors that an alias follows one after the other can have the same version of a
-// companion with other signatures in its rpms.
-func (c Contents) keeping(before Contents) Contents {
-	kept := Contents{Debs: slices.Clone(c.Debs), Rpms: slices.Clone(c.Rpms), Advisories: c.Advisories}
-	debs, rpms := map[string]*apt.Package{}, map[string]*yum.Package{}
-	for _, p := range before.Debs {
-		debs[p.Filename] = p
-	}
-	for _, p := range before.Rpms {
-		rpms[p.Href] = p
-	}
-	for i, p := range kept.Debs {
-		kept.Debs[i] = cmp.Or(debs[p.Filename], p)
-	}
-	for i, p := range kept.Rpms {
-		kept.Rpms[i] = cmp.Or(rpms[p.Href], p)
-	}
-	return kept
 }
 
 // followed are the contents of the stream that an alias follows, from its signed index; no package is read.

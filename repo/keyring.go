@@ -3,12 +3,10 @@ package repo
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo/apt"
 	"sigs.k8s.io/pkgs/repo/layout"
-	"sigs.k8s.io/pkgs/repo/yum"
 )
 
 // KeyringPackage is the package that brings the users of streams the publisher's keyring. Each stream of which it is a member
@@ -153,33 +151,4 @@ func (p *Publisher) withKeyring(ctx context.Context, stream *Stream, state *Stat
 // isKeyring tells whether a package, by its name below the stream, is a keyring package.
 func (s *Stream) isKeyring(name string) bool {
 	return s.Members[layout.ParsePackageName(name).Name].Keyring
-}
-
-// keyrings are the keyring packages of the contents.
-func (s *Stream) keyrings(c *Contents) Contents {
-	return Contents{
-		Debs: slices.DeleteFunc(slices.Clone(c.Debs), func(p *apt.Package) bool { return !s.Members[p.Name].Keyring }),
-		Rpms: slices.DeleteFunc(slices.Clone(c.Rpms), func(p *yum.Package) bool { return !s.Members[p.Name].Keyring }),
-	}
-}
-
-// withKeyringsOf is contents that have the keyring packages of others as well. Which keys users need does not depend on the
-// packages that they have: so a rollback leaves these alone.
-func (c Contents) withKeyringsOf(s *Stream, others *Contents) Contents {
-	keyrings := s.keyrings(others)
-	have := c.digests()
-	all := c
-	all.Debs, all.Rpms = slices.Clone(c.Debs), slices.Clone(c.Rpms)
-	for _, p := range keyrings.Debs {
-		if _, ok := have["deb/"+p.Filename]; !ok {
-			all.Debs = append(all.Debs, p)
-		}
-	}
-	for _, p := range keyrings.Rpms {
-		if _, ok := have["rpm/"+p.Href]; !ok {
-			all.Rpms = append(all.Rpms, p)
-		}
-	}
-	all.sort()
-	return all
 }

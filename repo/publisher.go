@@ -184,14 +184,17 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		if err := p.stillThere(ctx, plan, earlier.Objects); err != nil {
 			return nil, err
 		}
-		after = after.withKeyringsOf(&stream, &before)
+		// Which keys users need does not depend on the packages that they have.
+		after = after.plus(before.where(stream.isKeyring))
 	}
 	plan.follows = state.Manifest.Follows
 	if f := change.Follow; f != nil {
 		if after, err = p.followed(ctx, stream.Name, state, f); err != nil {
 			return nil, err
 		}
-		after = after.keeping(before)
+		// What is published never changes, and two minors that an alias follows one after the other can have the same version
+		// of a companion with other signatures in its rpms.
+		after, _ = after.substitute(before, false)
 		plan.follows = &Followed{Stream: f.Head.Stream, Serial: f.Head.Serial, Manifest: f.Head.Manifest}
 		if err := plan.borrow(ctx, p.Bucket, f); err != nil {
 			return nil, err
@@ -203,7 +206,9 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	if after, err = after.merge(files); err != nil {
 		return nil, fmt.Errorf("stream %s: %w", stream.Name, err)
 	}
-	plan.Rebuilt = after.replace(change.Records)
+	if change.Records != nil {
+		after, plan.Rebuilt = after.substitute(change.Records.fresh, true)
+	}
 	old, all := before.digests(), after.digests()
 	plan.Added, plan.Removed = only(all, old), only(old, all)
 	plan.Kept -= len(plan.Removed)

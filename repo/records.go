@@ -148,35 +148,13 @@ func firstDifference(index, file []byte) string {
 	return "the index has other white space than the file gives"
 }
 
-// replace puts fresh records in the place of those that do not match, and returns the names of their packages, relative to
-// the stream.
-func (c *Contents) replace(records *Records) (replaced []string) {
-	if records == nil {
-		return nil
-	}
-	c.Debs, c.Rpms = slices.Clone(c.Debs), slices.Clone(c.Rpms)
-	for _, deb := range records.fresh.Debs {
-		i := slices.IndexFunc(c.Debs, func(p *apt.Package) bool { return p.Filename == deb.Filename && p.SHA256 == deb.SHA256 })
-		if i >= 0 {
-			c.Debs[i] = deb
-			replaced = append(replaced, "deb/"+deb.Filename)
-		}
-	}
-	for _, rpm := range records.fresh.Rpms {
-		i := slices.IndexFunc(c.Rpms, func(p *yum.Package) bool { return p.Href == rpm.Href && p.SHA256 == rpm.SHA256 })
-		if i >= 0 {
-			c.Rpms[i] = rpm
-			replaced = append(replaced, "rpm/"+rpm.Href)
-		}
-	}
-	slices.Sort(replaced)
-	return replaced
-}
-
 // Replaces tells whether there is a better record of a package, named relative to the stream.
 func (r *Records) Replaces(name string) bool {
-	return r != nil && (slices.ContainsFunc(r.fresh.Debs, func(p *apt.Package) bool { return "deb/"+p.Filename == name }) ||
-		slices.ContainsFunc(r.fresh.Rpms, func(p *yum.Package) bool { return "rpm/"+p.Href == name }))
+	if r == nil {
+		return false
+	}
+	_, ok := r.fresh.digests()[name]
+	return ok
 }
 
 // empty tells that there is nothing to replace.

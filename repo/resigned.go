@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"slices"
 
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
@@ -81,12 +80,7 @@ func (f *Files) without(names map[string]bool) *Files {
 		return f
 	}
 	left := &Files{paths: maps.Clone(f.paths), attestations: maps.Clone(f.attestations)}
-	for _, p := range f.Debs {
-		if !names["deb/"+p.Filename] {
-			left.Debs = append(left.Debs, p)
-		}
-	}
-	left.Rpms = slices.DeleteFunc(slices.Clone(f.Rpms), func(p *yum.Package) bool { return names["rpm/"+p.Href] })
+	left.Contents = f.Contents.where(func(name string) bool { return !names[name] })
 	for name := range names {
 		for _, suffix := range append([]string{""}, layout.Attestations()...) {
 			delete(left.paths, name+suffix)

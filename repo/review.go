@@ -193,7 +193,7 @@ func (v *Review) index(ctx context.Context, from *carried) error {
 	if !slices.Contains(i.Halves, "rpm") {
 		v.after.Rpms = before.Rpms
 	}
-	v.after.recall(&before)
+	v.after, _ = v.after.substitute(before, true) // of what stays the live index tells, not the request
 	v.after.sort()
 	if slices.Contains(i.Halves, "rpm") {
 		v.cfg.Stream.advise(&v.after, before.Advisories, nil)

@@ -107,7 +107,7 @@ func (s *Stream) judge(c *Contents, changed, problems []string) error {
 		return nil
 	}
 	if !slices.ContainsFunc(changed, func(name string) bool { return !s.isKeyring(name) }) {
-		keyrings := s.keyrings(c)
+		keyrings := c.where(s.isKeyring)
 		c = &keyrings
 	}
 	return s.gate(c, problems)
