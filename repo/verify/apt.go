@@ -195,14 +195,17 @@ func inside(file string) bool {
 	return file != "" && filepath.IsLocal(file) && path.Clean(file) == file
 }
 
-// paragraphs reads the paragraphs of a Debian control file. The library is kept from panicking outward, since what it
-// reads here may come from anywhere.
+// recovered turns the panic of a library that reads something, which may come from anywhere, into an error. It is to be
+// deferred with the address of the function's error.
+func recovered(what string, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%scannot be parsed: %v", what, r)
+	}
+}
+
+// paragraphs reads the paragraphs of a Debian control file.
 func paragraphs(data []byte) (all []control.Paragraph, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("cannot be parsed: %v", r)
-		}
-	}()
+	defer recovered("", &err)
 	reader, err := control.NewParagraphReader(bufio.NewReader(bytes.NewReader(data)), nil)
 	if err != nil {
 		return nil, err

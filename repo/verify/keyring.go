@@ -100,14 +100,9 @@ func (c *check) sameKeyring(ctx context.Context, p *packaged, binary []byte) (bo
 	return err == nil, nil
 }
 
-// fileDigest is the digest that the header of an rpm has of a file. The parser, which had no part in writing it, is kept from
-// panicking outward.
+// fileDigest is the digest that the header of an rpm has of a file, by the parser of nevraOf.
 func fileDigest(data []byte, file string) (sum string, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("its header cannot be parsed: %v", r)
-		}
-	}()
+	defer recovered("its header ", &err)
 	if _, err := yum.ReadSignature(bytes.NewReader(data), int64(len(data)), file); err != nil {
 		return "", err // the parser trusts the sizes that a header gives
 	}

@@ -157,13 +157,9 @@ func (n nevra) String() string {
 }
 
 // nevraOf reads what an rpm says that it is, by a parser that had no part in indexing it. That parser trusts the sizes that
-// a header gives, so it gets only headers that were found well-formed before, and is kept from panicking outward.
+// a header gives, so it gets only headers that were found well-formed before.
 func nevraOf(head []byte) (n nevra, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("its header cannot be parsed: %v", r)
-		}
-	}()
+	defer recovered("its header ", &err)
 	p, err := rpm.Read(bytes.NewReader(head))
 	if err != nil {
 		return n, err
