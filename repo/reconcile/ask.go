@@ -7,10 +7,8 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"sigs.k8s.io/pkgs/repo"
@@ -21,12 +19,13 @@ func (r *run) ask(ctx context.Context, change repo.Change, missing []Package, wo
 	needed := func(packages int) bool {
 		return packages > 0 || len(change.Retire) > 0 || change.Resign || change.Follow != nil
 	}
-	if lacks, _ := r.Publisher.LacksKeyring(&r.stream.Stream, r.state); r.box == nil && (lacks || needed(len(missing))) {
-		r.add(Unsigned, Drift, "", "needs signatures, and there is no signing key here: --unsigned DIR asks for them")
-		return nil
-	}
+	advises := r.stream.Advisories != nil && r.state.Exists() // only a plan can tell whether they are others
 	if r.box == nil {
-		if r.stream.Advisories == nil || !r.state.Exists() {
+		if lacks, _ := r.Publisher.LacksKeyring(&r.stream.Stream, r.state); lacks || needed(len(missing)) {
+			r.add(Unsigned, Drift, "", "needs signatures, and there is no signing key here: --unsigned DIR asks for them")
+			return nil
+		}
+		if !advises {
 			return nil
 		}
 		_, err := r.Publisher.Plan(ctx, r.stream.Stream, repo.Change{Base: r.state}) // an error if they are others
@@ -61,7 +60,7 @@ func (r *run) ask(ctx context.Context, change repo.Change, missing []Package, wo
 	if change.Add.Empty() {
 		change.Add = nil
 	}
-	if change.Add == nil && !needed(0) && (r.stream.Advisories == nil || !r.state.Exists()) {
+	if change.Add == nil && !needed(0) && !advises {
 		if pending != nil {
 			r.waits(pending)
 		}
@@ -110,17 +109,11 @@ func (r *run) waits(w *repo.Waiting) {
 	}
 }
 
-// rpmOf is the package that the file of an rpm is.
-func rpmOf(file string) Package {
-	arch := strings.TrimPrefix(path.Ext(strings.TrimSuffix(file, ".rpm")), ".")
-	return parseName("rpm/" + arch + "/" + file)
-}
-
 // bySigned parts packages, release by release, into those whose rpms were all signed and the others.
 func bySigned(missing []Package, headers *repo.SignedHeaders) (ready, unsigned [][]Package) {
 	signed := map[Package]bool{}
 	for _, file := range headers.Files() {
-		signed[rpmOf(file).identity()] = true
+		signed[parseName(file).identity()] = true
 	}
 	for _, group := range groups(missing) {
 		if slices.ContainsFunc(group, func(p Package) bool { return p.Format == "rpm" && !signed[p.identity()] }) {
@@ -140,7 +133,7 @@ func (r *run) askForHeaders(ctx context.Context, unsigned [][]Package, dir strin
 	if asked := r.box.Asked(); asked != nil {
 		known := map[Package]bool{}
 		for _, p := range asked.Packages {
-			known[rpmOf(p.File).identity()] = true
+			known[parseName(p.File).identity()] = true
 		}
 		new := func(p Package) bool { return p.Format == "rpm" && !known[p.identity()] }
 		if !slices.ContainsFunc(slices.Concat(unsigned...), new) {
@@ -188,7 +181,7 @@ func (r *run) signedPackages(ctx context.Context, ready [][]Package, headers *re
 		var unsigned *repo.UnsignedError
 		if errors.As(err, &unsigned) { // it is made in another way by now, and asked for again
 			if err := r.box.Forget(headers, slices.DeleteFunc(headers.Files(), func(file string) bool {
-				return !slices.ContainsFunc(group, func(p Package) bool { return p.identity() == rpmOf(file).identity() })
+				return !slices.ContainsFunc(group, func(p Package) bool { return p.identity() == parseName(file).identity() })
 			})); err != nil {
 				return nil, err
 			}
@@ -204,10 +197,10 @@ func (r *run) signedPackages(ctx context.Context, ready [][]Package, headers *re
 func identities(files *repo.Files) map[Package]bool {
 	all := map[Package]bool{}
 	for _, p := range files.Debs {
-		all[parseName("deb/"+p.Filename).identity()] = true
+		all[parseName(p.Filename).identity()] = true
 	}
 	for _, p := range files.Rpms {
-		all[parseName("rpm/"+p.Href).identity()] = true
+		all[parseName(p.Href).identity()] = true
 	}
 	return all
 }

@@ -39,14 +39,6 @@ func (r *Report) Estimate(prices Prices) {
 	}
 }
 
-// cost is that of the stream, 0 where it is not known.
-func (s *StreamReport) cost() StreamCosts {
-	if s.Costs == nil {
-		return StreamCosts{}
-	}
-	return *s.Costs
-}
-
 const gibibyte = 1 << 30
 
 // storageOf estimates what a stream's objects cost in a month.

@@ -256,15 +256,13 @@ func (r *run) showAdded(ctx context.Context, selected func(string) bool) error {
 // show checks that users are given the pointers of HEAD. Those that they are not are purged, and looked at again for some
 // time.
 func (r *run) show(ctx context.Context) error {
+	var pointers []cdn.Object
+	for _, p := range r.state.Pointers() {
+		pointers = append(pointers, cdn.Object{Name: p.Name, Size: p.Size, SHA256: p.SHA256})
+	}
 	public := *r.Public
 	public.Wait = r.Patience
-	public.Objects = func(context.Context) (objects []cdn.Object, err error) {
-		for _, p := range r.state.Pointers() {
-			objects = append(objects, cdn.Object{Name: p.Name, Size: p.Size, SHA256: p.SHA256})
-		}
-		return objects, nil
-	}
-	pointers, _ := public.Objects(ctx)
+	public.Objects = func(context.Context) ([]cdn.Object, error) { return pointers, nil }
 	stale, err := public.Look(ctx, pointers)
 	if err != nil || len(stale) == 0 {
 		return err

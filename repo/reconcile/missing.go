@@ -246,7 +246,7 @@ func (r *run) packageOf(object string) (string, bool) {
 	return name, layout.ClassOf(name) == layout.Package
 }
 
-// parseName is the package that a file below a stream is. The release is not in its name.
+// parseName is the package that a file is, whatever folder it lies in. The release is not in its name.
 func parseName(name string) Package {
 	p := layout.ParsePackageName(name)
 	return Package{Name: p.Name, Version: p.Version, Architecture: p.Architecture, Format: p.Format, Revision: p.Revision}

@@ -56,10 +56,10 @@ func (r *Report) Prometheus(w io.Writer) error {
 	})
 	if r.Costs != nil {
 		each("pkgs_stream_storage_cost_per_month", "Estimate of what storing the stream costs.", func(s *StreamReport) (float64, bool) {
-			return s.cost().Storage, s.Objects > 0
+			return s.Costs.Storage, s.Objects > 0
 		})
 		each("pkgs_stream_egress_cost_per_month", "Estimate of what handing the stream out costs.", func(s *StreamReport) (float64, bool) {
-			return s.cost().Egress, s.Serial > 0
+			return s.Costs.Egress, s.Serial > 0
 		})
 	}
 	metric("pkgs_key_days", "gauge", "Days until a key that signs must have been replaced.")

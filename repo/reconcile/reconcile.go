@@ -115,7 +115,8 @@ type Config struct {
 	Public *cdn.ReadBack
 	// Refresh is how old an index may become before it is signed anew; 0 is 7 days.
 	Refresh time.Duration
-	// Confirm carries plans out. Without it they are in the report, and nothing is made or written.
+	// Confirm carries plans out. Without it they are in the report, and nothing is written to the bucket, nor made but
+	// for requests in Unsigned.
 	Confirm bool
 	// Quick leaves the objects of the bucket and upstream's checksums alone; Deep reads all objects and all records.
 	Quick, Deep bool
