@@ -142,7 +142,7 @@ func (p *program) keyringPackage(cfg *config, signing *signingKeys) *repo.Keyrin
 	var making sync.Mutex
 	var made *repo.Files
 	unsigned := func(ctx context.Context, dir string, headers *repo.SignedHeaders) error {
-		k, err := c.keyring(&signingKeys{by: signing.by, keyring: signing.keyring, signed: headers})
+		k, err := c.keyring(signing.with(headers))
 		if err == nil {
 			_, err = build.BuildKeyring(ctx, k, dir)
 		}

@@ -104,7 +104,7 @@ func (p *program) cutUnsigned(ctx context.Context, cfg *config, v release.Versio
 	}) {
 		return p.requestPackages(ctx, cfg, box, requests, keyring, again)
 	}
-	signing = &signingKeys{by: signing.by, keyring: signing.keyring, signed: headers}
+	signing = signing.with(headers)
 	if err = os.RemoveAll(box.Packages()); err == nil {
 		_, err = p.build(ctx, cfg, signing, requests, box.Packages())
 	}
@@ -183,7 +183,7 @@ func (p *program) requestIndex(ctx context.Context, cfg *config, signing *signin
 	if err != nil {
 		return nil, err
 	}
-	plan, w, err := box.RequestIndex(ctx, p.newPublisher(cfg, &signingKeys{by: signing.by, keyring: signing.keyring}, b, nil), cfg.repoStream(s), change)
+	plan, w, err := box.RequestIndex(ctx, p.newPublisher(cfg, signing.with(nil), b, nil), cfg.repoStream(s), change)
 	if err != nil {
 		return nil, err
 	}

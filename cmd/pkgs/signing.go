@@ -178,6 +178,12 @@ type signingKeys struct {
 	missing error // why there is no signer, where the configuration names a key
 }
 
+// with are the same keys where the rpms have signatures that were made elsewhere, or none if headers is nil: they sign
+// nothing.
+func (s *signingKeys) with(headers *repo.SignedHeaders) *signingKeys {
+	return &signingKeys{by: s.by, keyring: s.keyring, signed: headers}
+}
+
 // created is when the first signing key was made: nothing can be signed with an earlier date.
 func (s *signingKeys) created() time.Time { return s.by.Keys()[0].Created }
 

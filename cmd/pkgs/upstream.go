@@ -270,7 +270,7 @@ func (u *upstream) Make(ctx context.Context, stream layout.Stream, packages []re
 	var signing *signingKeys
 	switch {
 	case headers != nil:
-		signing = &signingKeys{by: u.signing.by, keyring: u.signing.keyring, signed: headers}
+		signing = u.signing.with(headers)
 	case u.signing.signer != nil:
 		signing = u.signing
 	}
