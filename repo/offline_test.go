@@ -176,7 +176,7 @@ func TestReviewRemembers(t *testing.T) {
 		"a later date":   {func(m *StreamMemory) { m.Serial, m.Request, m.Time = 1, "", now.Add(2*time.Hour) }, "does not go forward"},
 		"a package that is gone": {func(m *StreamMemory) {
 			m.Index = append(m.Index, "deb/amd64/kubectl_1.34.9-1.1_amd64.deb")
-		}, "takes 1 packages out of the index, which has to be allowed: deb/amd64/kubectl_1.34.9-1.1_amd64.deb"},
+		}, "takes packages out of the index, which --allow-removals allows: deb/amd64/kubectl_1.34.9-1.1_amd64.deb"},
 		"a package with other bytes": {func(m *StreamMemory) { m.Packages["rpm/x86_64/kubectl-1.35.1-1.1.x86_64.rpm"] = "x" }, "kubectl-1.35.1-1.1.x86_64.rpm has other bytes than before"},
 	} {
 		memory, err := ReadMemory(file)

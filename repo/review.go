@@ -300,7 +300,7 @@ func (v *Review) judge(memory *StreamMemory, date time.Time, serial int64, old, 
 		}
 	}
 	if len(gone) > 0 && !v.cfg.AllowRemovals {
-		problem("it takes %d packages out of the index, which has to be allowed: %s", len(gone), strings.Join(gone, ", "))
+		problem("it takes packages out of the index, which --allow-removals allows: %s", strings.Join(gone, ", "))
 	}
 	for _, known := range []map[string]string{old, memory.Packages} {
 		for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -136,7 +136,7 @@ func TestReviewRefuses(t *testing.T) {
 		{"a package that is left out", func(t *testing.T, o *offline) {
 			o.edit(t, "new/deb/Packages", func(text string) string { return text[strings.Index(text, "\n\n")+2:] })
 			o.forge(t)
-		}, "it takes 1 packages out of the index, which has to be allowed: deb/amd64/kubectl_1.35.0-1.1_amd64.deb"},
+		}, "it takes packages out of the index, which --allow-removals allows: deb/amd64/kubectl_1.35.0-1.1_amd64.deb"},
 		{"a package of another stream", func(t *testing.T, o *offline) {
 			o.edit(t, "new/deb/Packages", func(text string) string {
 				return strings.NewReplacer("Version: 1.35.1", "Version: 1.36.1", "kubectl_1.35.1", "kubectl_1.36.1").Replace(text)

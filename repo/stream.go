@@ -152,5 +152,8 @@ type GateError struct {
 }
 
 func (e *GateError) Error() string {
-	return fmt.Sprintf("stream %s would not be right: %s", e.Stream, strings.Join(e.Problems, "; "))
+	if len(e.Problems) == 1 {
+		return fmt.Sprintf("stream %s would not be right: %s", e.Stream, e.Problems[0])
+	}
+	return fmt.Sprintf("stream %s would not be right:\n  %s", e.Stream, strings.Join(e.Problems, "\n  "))
 }

@@ -251,6 +251,9 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 	}
 	result.Published = true
 	show.done()
+	if p.output == "text" && plan.Reason != "" {
+		fmt.Fprintf(p.stdout, "published: serial %d is live\n", plan.Serial)
+	}
 	if err := p.listStreams(ctx, b, cfg.repoStream(s)); err != nil {
 		return result, err
 	}

@@ -18,9 +18,11 @@ func newHistory(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history STREAM",
 		Short: "Show who published what to a stream, the newest first",
-		Long: `History lists the publications of a stream: serial, time, how many packages the index had, came to it and left it,
-who published, and why. It follows the records in the bucket, each of which names the one before it by digest, and says
-where they do not fit together.`,
+		Long: `History lists the publications of a stream: serial, the date that its index has, how many packages the index had,
+came to it and left it, who published, and why. It follows the records in the bucket, each of which names the one before
+it by digest, and says where they do not fit together.
+
+An index is dated five minutes before it is made, for clients whose clocks are behind.`,
 		Example: `  pkgs history core:/stable:/v1.35
   pkgs history core:/stable:/v1.35 --output json`,
 		Args: args(cobra.ExactArgs(1)),
@@ -38,7 +40,7 @@ where they do not fit together.`,
 			}
 			for _, h := range history {
 				fmt.Fprintf(p.stdout, "%4d  %s  %4d packages, %d added, %d removed  %s: %s\n",
-					h.Serial, h.Time.Format(time.DateTime), h.Packages, len(h.Added), len(h.Removed), h.By, h.Reason)
+					h.Serial, h.Time.UTC().Format(time.DateTime+" UTC"), h.Packages, len(h.Added), len(h.Removed), h.By, h.Reason)
 			}
 			if len(history) == 0 {
 				fmt.Fprintf(p.stdout, "stream %s was never published\n", given[0])

@@ -340,7 +340,7 @@ func (r *keyReport) printDue(w io.Writer) error {
 		fmt.Fprintf(&b, "pkgs resign signs streams again\n")
 	}
 	if b.Len() == 0 {
-		fmt.Fprintf(&b, "nothing is due: %d keys, %d streams\n", len(r.Keys), len(r.Streams))
+		fmt.Fprintf(&b, "nothing is due (keys: %d, streams: %d)\n", len(r.Keys), len(r.Streams))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

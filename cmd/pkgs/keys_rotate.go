@@ -199,7 +199,7 @@ func (s *rotationStep) print(w io.Writer) error {
 	if s.Next == keys.Alone {
 		fmt.Fprintf(&b, "\nNo signature changes by that.\n")
 	} else {
-		fmt.Fprintf(&b, "\nThen pkgs resign --confirm signs %d streams again, builds no package, and\n\n", len(s.Streams))
+		fmt.Fprintf(&b, "\nThen pkgs resign --confirm signs all streams (%d) again, builds no package, and\n\n", len(s.Streams))
 		fmt.Fprintf(&b, "  InRelease, Release.gpg    are signed by %s\n", strings.Join(s.Apt, " and "))
 		fmt.Fprintf(&b, "  repomd.xml, new rpms      are signed by %s\n", s.Yum)
 		fmt.Fprintf(&b, "  keyrings                  hold %s\n", strings.Join(s.Given, " and "))

@@ -48,13 +48,17 @@ func start(now func() time.Time, stdout, stderr io.Writer) int {
 
 // run is the program with its surroundings as arguments. It returns the exit code.
 func run(ctx context.Context, now func() time.Time, args []string, stdout, stderr io.Writer) int {
-	p := &program{stdout: stdout, stderr: stderr, now: now, getenv: os.Getenv, openBucket: bucket.Open, interrupted: ctx.Done()}
+	out := &output{w: stdout}
+	p := &program{stdout: out, stderr: stderr, now: now, getenv: os.Getenv, openBucket: bucket.Open, interrupted: ctx.Done()}
 	defer p.end()
 	root := newRoot(p)
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.err
+	}
 	if err == nil {
 		return 0
 	}
@@ -191,7 +195,7 @@ func (p *program) prepare() error {
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
 		if err := check(cmd, given); err != nil {
-			return usagef("%w: the form is %s; see %s --help", err, cmd.UseLine(), cmd.CommandPath())
+			return usagef("%s was given %d arguments: the form is %s; see %s --help", cmd.CommandPath(), len(given), cmd.UseLine(), cmd.CommandPath())
 		}
 		return nil
 	}

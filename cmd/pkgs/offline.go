@@ -240,7 +240,7 @@ func (p *program) tell(r *request) {
 		fmt.Fprintf(p.stdout, "the index is to be signed: see %s\n", w.Request)
 	}
 	if !w.New && !w.Signed {
-		fmt.Fprintf(p.stdout, "that has been asked for since %s, and is left as it is\n", w.Since.Format(time.DateTime))
+		fmt.Fprintf(p.stdout, "that has been asked for since %s, and is left as it is\n", w.Since.UTC().Format(time.DateTime+" UTC"))
 	}
 	for _, next := range r.Next {
 		fmt.Fprintf(p.stdout, "  %s\n", next)

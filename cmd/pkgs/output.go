@@ -6,6 +6,20 @@ import (
 	"io"
 )
 
+// output is standard output. What could not be written is an error of the program, wherever it was printed.
+type output struct {
+	w   io.Writer
+	err error // the first
+}
+
+func (o *output) Write(data []byte) (int, error) {
+	n, err := o.w.Write(data)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
 // printJSON prints a value for a machine.
 func (p *program) printJSON(v any) error {
 	return writeJSON(p.stdout, v)

@@ -42,6 +42,9 @@ and listens on 127.0.0.1 unless --addr says otherwise. It ends with ^C.`,
 			if err != nil {
 				return err
 			}
+			if len(streams) == 0 {
+				p.log.Warn("no stream was published in this directory: `pkgs cut VERSION --confirm` publishes to the bucket of a configuration", "dir", given[0])
+			}
 			url := "http://" + listener.Addr().String()
 			fmt.Fprintf(p.stdout, "serving %s on %s\n", given[0], url)
 			for _, stream := range streams {

@@ -42,6 +42,11 @@ It needs the public keys only: those of the configuration's signing key and keyr
 			if err != nil {
 				return err
 			}
+			for _, name := range names {
+				if _, err := cfg.stream(name); err != nil {
+					return err
+				}
+			}
 			trusted, err := p.trusted(cfg, keyring)
 			if err != nil {
 				return err
@@ -90,14 +95,14 @@ type checked struct {
 	Audit *repo.AuditReport `json:"audit,omitempty"`
 }
 
-// checkable lists the streams that were ever published, as far as anything tells so: one that has lost what clients begin
-// with is one to check all the more. The bucket is nil if only the source can be asked.
-func (p *program) checkable(ctx context.Context, source verify.Source, b bucket.Bucket, cfg *config) ([]string, error) {
+// checkable returns what tells whether a stream was ever published, as far as anything does: one that has lost what clients
+// begin with is one to check all the more. The bucket is nil if only the source can be asked.
+func checkable(ctx context.Context, source verify.Source, b bucket.Bucket) (func(context.Context, layout.Stream) (bool, error), error) {
 	listed, err := verify.Listed(ctx, source)
 	if err != nil {
 		return nil, err
 	}
-	return cfg.existing(ctx, func(ctx context.Context, stream layout.Stream) (bool, error) {
+	return func(ctx context.Context, stream layout.Stream) (bool, error) {
 		if slices.Contains(listed, stream) {
 			return true, nil
 		}
@@ -107,14 +112,19 @@ func (p *program) checkable(ctx context.Context, source verify.Source, b bucket.
 			}
 		}
 		return verify.Published(ctx, source, stream)
-	})
+	}, nil
 }
 
 // verifyAll checks streams one after the other and prints a report of each. Without names it checks all that are checkable.
 func (p *program) verifyAll(ctx context.Context, all *results[checked], source verify.Source, b bucket.Bucket, trusted *keys.Keyring, cfg *config, names []string) {
-	if len(names) == 0 {
-		var err error
-		if names, err = p.checkable(ctx, source, b, cfg); err != nil {
+	published, err := checkable(ctx, source, b)
+	if err != nil {
+		all.add(nil, err)
+		return
+	}
+	named := len(names) > 0
+	if !named {
+		if names, err = cfg.existing(ctx, published); err != nil {
 			all.add(nil, err)
 			return
 		}
@@ -123,9 +133,14 @@ func (p *program) verifyAll(ctx context.Context, all *results[checked], source v
 		}
 	}
 	for _, name := range names {
-		if _, err := cfg.stream(name); err != nil {
-			all.add(nil, err)
-			return
+		if named {
+			if ever, err := published(ctx, layout.Stream(name)); err != nil {
+				all.add(nil, err)
+				return
+			} else if !ever {
+				all.add(nil, fmt.Errorf("stream %s was never published in %s: there is nothing to verify", name, source))
+				continue
+			}
 		}
 		r, err := p.verify(ctx, cfg, source, trusted, layout.Stream(name), nil)
 		if err != nil {
@@ -150,6 +165,9 @@ func (p *program) audit(ctx context.Context, all *results[checked], b bucket.Buc
 	}
 	for _, name := range names {
 		r, err := repo.Audit(ctx, b, layout.Stream(name), trusted)
+		if err == nil && r.Publications == 0 {
+			continue // which verifying it says
+		}
 		if err == nil && p.output == "text" {
 			fmt.Fprintf(p.stdout, "audit %s: %d publications, each named by the next, and %d promotions; the last is serial %d, %s\n", name, r.Publications, r.Promotions, r.Serial, r.Manifest)
 		}
@@ -176,7 +194,9 @@ func (p *program) verify(ctx context.Context, cfg *config, source verify.Source,
 func printReport(w io.Writer, r *verify.Report) error {
 	var b strings.Builder
 	verdict := "right"
-	if n := len(r.Findings); n > 0 {
+	if n := len(r.Findings); n == 1 {
+		verdict = "DAMAGED in one place"
+	} else if n > 0 {
 		verdict = fmt.Sprintf("DAMAGED in %d places", n)
 	}
 	fmt.Fprintf(&b, "verified %s in %s: %s\n", r.Stream, r.Source, verdict)

@@ -114,7 +114,7 @@ func (e *RefusedError) Error() string {
 	if more := len(e.Problems) - len(lines); more > 0 {
 		text += fmt.Sprintf("\n  and %d more", more)
 	}
-	return fmt.Sprintf("%d packages are not fit for an index, and nothing was written:\n  %s", len(e.Problems), text)
+	return "nothing was written, because of packages that are not fit for an index:\n  " + text
 }
 
 // run is one call of Index.

@@ -105,7 +105,7 @@ func (r *run) waits(w *repo.Waiting) {
 	case w.New:
 		r.add(Unsigned, Drift, w.Request, "asks for the signatures on %s: pkgs sign makes them on the machine with the key", what)
 	default:
-		r.add(Unsigned, Drift, w.Request, "has asked for the signatures on %s since %s: pkgs sign makes them on the machine with the key", what, w.Since.Format(time.DateTime))
+		r.add(Unsigned, Drift, w.Request, "has asked for the signatures on %s since %s: pkgs sign makes them on the machine with the key", what, w.Since.UTC().Format(time.DateTime+" UTC"))
 	}
 }
 

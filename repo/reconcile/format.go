@@ -70,7 +70,7 @@ const most = 5
 // Print writes a summary for a person: the streams that something is to be said of, and one line for all others.
 func (r *Report) Print(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s: %s\n", r.Bucket, r.Time.Format(time.DateTime), r.counts())
+	fmt.Fprintf(&b, "%s, %s: %s\n", r.Bucket, r.Time.UTC().Format(time.DateTime+" UTC"), r.counts())
 	for _, f := range r.Findings {
 		fmt.Fprintf(&b, "  %-9s %s\n", f.mark(), f.text())
 	}
@@ -94,7 +94,7 @@ func (r *Report) Print(w io.Writer) error {
 		}
 	}
 	if quiet > 0 {
-		fmt.Fprintf(&b, "%d streams need nothing\n", quiet)
+		fmt.Fprintf(&b, "streams that need nothing: %d\n", quiet)
 	}
 	if r.Costs != nil {
 		fmt.Fprintf(&b, "estimate for a month: storage %.2f, egress %.2f\n", r.Costs.Storage, r.Costs.Egress)
