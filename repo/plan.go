@@ -38,6 +38,9 @@ type Plan struct {
 	Restored []string `json:"restored,omitempty"`
 	// Finish are the pointers of the live publication that its publisher did not bring up to date.
 	Finish []string `json:"finish,omitempty"`
+	// Unsettled says that nothing is to be published, and that it was not noted that all which shows the live publication does:
+	// see [Publisher.Settle]. Only plans that were asked to tell do.
+	Unsettled bool `json:"unsettled,omitempty"`
 	// Writes are the objects to write, in order: what is put back, what is to be finished, packages, hashed metadata, the manifest, HEAD,
 	// pointers.
 	Writes []Write `json:"writes"`
@@ -111,6 +114,9 @@ func (p *Plan) Print(w io.Writer) error {
 	}
 	if p.Reason == "" {
 		fmt.Fprintf(&b, "  nothing to publish: serial %d has all %d packages\n", p.From, p.Kept)
+		if p.Unsettled {
+			fmt.Fprintf(&b, "  its run was cut off, or is still on its way: whatever shows it besides is looked at once more, the lists of streams, aliases and the CDN\n")
+		}
 		p.printUnmet(&b)
 		_, err := io.WriteString(w, b.String())
 		return err

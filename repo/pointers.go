@@ -175,10 +175,18 @@ func (run *execution) pointerContent(ctx context.Context, pointer Pointer, url s
 	return text(data), err
 }
 
-// unfinished finds the pointers of the live publication that do not have the bytes which its manifest gives them. The last
-// of them is written after all others, so when it is right they all are: one read when there is nothing to do. With all,
-// none is taken for right without a look.
-func (p *Publisher) unfinished(ctx context.Context, state *State, all bool, seen *sightings) ([]Pointer, error) {
+// look is which pointers of the live publication are compared with its manifest.
+type look int
+
+const (
+	lookNone look = iota // it was noted that all are right
+	lookLast             // the last is written after all others, so when it is right they all are
+	lookAll
+)
+
+// unfinished finds the pointers of the live publication that do not have the bytes which its manifest gives them. By
+// lookLast, that takes one read when there is nothing to do.
+func (p *Publisher) unfinished(ctx context.Context, state *State, look look, seen *sightings) ([]Pointer, error) {
 	pointers := state.Manifest.Pointers
 	right := make([]bool, len(pointers))
 	compare := func(ctx context.Context, i int) (err error) {
@@ -187,10 +195,10 @@ func (p *Publisher) unfinished(ctx context.Context, state *State, all bool, seen
 		return err
 	}
 	last := len(pointers) - 1
-	if last < 0 {
+	if last < 0 || look == lookNone {
 		return nil, nil
 	}
-	if err := compare(ctx, last); err != nil || right[last] && !all {
+	if err := compare(ctx, last); err != nil || right[last] && look == lookLast {
 		return nil, err
 	}
 	group, inner := errgroup.WithContext(ctx)

@@ -80,12 +80,17 @@ func (p *Publisher) Promote(ctx context.Context, from bucket.Bucket, stream Stre
 	if err != nil {
 		return nil, err
 	}
-	plan, err := p.begin(ctx, stream.Name, state, nil, false, func(context.Context, *Plan) error { return nil })
+	plan, err := p.begin(ctx, stream.Name, state, nil, lookLast, func(context.Context, *Plan) error { return nil })
 	if err != nil {
 		return nil, err
 	}
 	manifests, err := p.since(ctx, from, source, state)
-	if err != nil || len(manifests) == 0 {
+	if err != nil {
+		return nil, err
+	}
+	if len(manifests) == 0 {
+		noted, err := Settled(ctx, p.Bucket, state)
+		plan.Unsettled = !noted
 		return plan, err
 	}
 	if err := p.checkStaged(ctx, from, source, &stream); err != nil {

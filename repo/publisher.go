@@ -112,6 +112,9 @@ type Change struct {
 	// Repoint compares every pointer with the manifest and puts right those that differ. Without it the last one stands
 	// for all, which is enough unless somebody else than a publisher wrote to the bucket.
 	Repoint bool
+	// Settled says that the note of [Publisher.Settle] stands for a look at the last pointer, where nothing is to be
+	// published. Without the note Plan.Unsettled is set.
+	Settled bool
 	// Reason is why, for the history. An addition needs none.
 	Reason string
 	// Base is the state of the stream that the change was decided upon, if it was looked at; otherwise the stream is read.
@@ -148,7 +151,21 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 	idle := state.Exists() && files.publishedIn(state) && len(change.Yank)+len(change.Retire) == 0 && change.To == 0 && !change.Resign && change.Records.empty() && (change.Follow == nil || state.Shows(change.Follow))
 	whole := change.concerns("rpm", state) || stream.Advisories != nil
 	var before Contents
-	plan, err := p.begin(ctx, stream.Name, state, change.Restore, change.Repoint, func(ctx context.Context, plan *Plan) (err error) {
+	look := lookLast
+	if change.Repoint {
+		look = lookAll
+	}
+	unsettled := false
+	if idle && change.Settled {
+		noted, err := Settled(ctx, p.Bucket, state)
+		if err != nil {
+			return nil, err
+		}
+		if unsettled = !noted; noted && look == lookLast {
+			look = lookNone
+		}
+	}
+	plan, err := p.begin(ctx, stream.Name, state, change.Restore, look, func(ctx context.Context, plan *Plan) (err error) {
 		// What was lost is put back first: the index may be among it.
 		if idle && stream.Advisories != nil && len(change.Restore) == 0 {
 			readvised, err := p.readvised(ctx, &stream, state, plan)
@@ -166,6 +183,7 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		return nil, err
 	}
 	if idle {
+		plan.Unsettled = unsettled
 		return plan, nil
 	}
 	after := before
@@ -222,6 +240,11 @@ func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Pl
 		if !state.Exists() {
 			return nil, fmt.Errorf("stream %s: there are no packages to publish", stream.Name)
 		}
+		if change.Settled {
+			noted, err := Settled(ctx, p.Bucket, state)
+			plan.Unsettled = !noted
+			return plan, err
+		}
 		return plan, nil
 	}
 	problems := disorder(&before, files, change.Backfill)
@@ -277,9 +300,9 @@ func (c *Change) concerns(half string, state *State) bool {
 	return !c.Records.empty() || !files.publishedIn(state) || slices.ContainsFunc(c.Yank, in) || slices.ContainsFunc(c.Retire, in) || c.To != 0 || c.Resign || c.Follow != nil
 }
 
-// begin starts a plan on top of a state with what is to be put back, and with what an earlier publication left unfinished;
-// repoint is as in Change. What else is to be read for the plan is read at the same time.
-func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *State, restore Found, repoint bool, read func(context.Context, *Plan) error) (*Plan, error) {
+// begin starts a plan on top of a state with what is to be put back, and with what an earlier publication left unfinished,
+// as far as look tells. What else is to be read for the plan is read at the same time.
+func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *State, restore Found, look look, read func(context.Context, *Plan) error) (*Plan, error) {
 	plan := &Plan{
 		Stream: stream, Bucket: p.Bucket.String(),
 		Serial: state.Head.Serial, From: state.Head.Serial, Time: state.Head.Time,
@@ -296,7 +319,7 @@ func (p *Publisher) begin(ctx context.Context, stream layout.Stream, state *Stat
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return read(inner, plan) })
 	group.Go(func() (err error) {
-		plan.finish, err = p.unfinished(inner, state, repoint, plan.seen)
+		plan.finish, err = p.unfinished(inner, state, look, plan.seen)
 		return err
 	})
 	if err := group.Wait(); err != nil {

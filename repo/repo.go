@@ -37,6 +37,11 @@
 // next run, of anything, finds by one reading that it differs from the manifest and projects the pointers again before it
 // does its own work; since the manifest holds their signed bytes, that needs no key.
 //
+// What comes behind the pointers, in the lists of streams, in aliases and at a CDN, is done by whoever executed the plan, who
+// then leaves a note of it with [Publisher.Settle]. A run that has nothing to publish reads the note, which stands for the
+// last pointer, too; without it, it does all of that once more, since the run before may have died in the midst of it. A
+// pointer that somebody overwrites in the bucket later is found by a reconciliation, and by a check that reads as a client.
+//
 // # What is known of packages without reading them
 //
 // Everything that an index says of a package stands in the live index, which the manifest names by its digest: so a

@@ -95,37 +95,40 @@ func (c *config) targets(alias *streamConfig, names []string) ([]repo.Stream, er
 	return all, nil
 }
 
-// follow has the aliases of a stream follow a publication that was just made of it. Without a key to sign with they wait
-// for the next reconciliation that has one.
-func (p *program) follow(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, stream string) (*reconcile.Report, error) {
+// follow has the aliases of a stream follow its live publication, and tells whether they do. Without a key to sign with they
+// wait for the next reconciliation that has one, or for being promoted themselves, and there is nothing to report.
+func (p *program) follow(ctx context.Context, cfg *config, signing *signingKeys, b bucket.Bucket, stream string) (*reconcile.Report, bool, error) {
 	aliases := cfg.aliases(stream)
 	if len(aliases) == 0 {
-		return nil, nil
-	}
-	if signing.signer == nil {
-		p.log.Info("aliases follow with the next `pkgs reconcile`, which has a key to sign with", "stream", stream)
-		return nil, nil
+		return nil, true, nil
 	}
 	published, err := cfg.published(ctx, b)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var streams []reconcile.Stream
 	for _, s := range aliases {
 		one, err := cfg.reconciledStream(s, published)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		streams = append(streams, one)
 	}
 	c, err := p.reconcileConfig(cfg, signing, b)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	c.Confirm, c.Quick = true, true
+	c.Confirm, c.Quick = signing.signer != nil, true
 	report := reconcile.Run(ctx, c, streams)
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return report, nil
+	following := report.Worst() == reconcile.Info
+	if signing.signer == nil {
+		if !following {
+			p.log.Info("aliases follow with the next `pkgs reconcile`, which has a key to sign with", "stream", stream)
+		}
+		return nil, following, nil
+	}
+	return report, following, nil
 }

@@ -204,6 +204,7 @@ func (p *program) publish(ctx context.Context, cfg *config, signing *signingKeys
 	}
 	show := p.progress("publish")
 	publisher := p.newPublisher(cfg, signing, b, show.publishing)
+	change.Settled = true
 	plan, err := publisher.Plan(ctx, cfg.repoStream(s), change)
 	if err != nil {
 		return nil, err
@@ -229,7 +230,7 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 		}
 	}
 	result := &publication{Plan: plan}
-	if plan.Empty() {
+	if plan.Empty() && !plan.Unsettled {
 		return result, nil
 	}
 	if !confirm {
@@ -238,10 +239,12 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 		}
 		return result, nil
 	}
-	// What people need to use a new stream goes before its first publication, which decides nothing of it: if this run died
-	// after the commit, no other would have a reason to write it.
-	begins := plan.From == 0
-	if begins {
+	if plan.Empty() {
+		return result, p.settle(ctx, cfg, signing, b, s, publisher, result, nil)
+	}
+	// What people need to use the stream decides nothing of the publication and goes before it: if this run died after the
+	// commit, no other would have a reason to write it.
+	if plan.GivesKeys() {
 		if _, err := publisher.Site(ctx, plan.Stream); err != nil {
 			return nil, err
 		}
@@ -254,53 +257,21 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 	if p.output == "text" && plan.Reason != "" {
 		fmt.Fprintf(p.stdout, "published: serial %d is live\n", plan.Serial)
 	}
-	if err := p.listStreams(ctx, b, cfg.repoStream(s)); err != nil {
-		return result, err
-	}
-	if plan.GivesKeys() && !begins {
-		if _, err := publisher.Site(ctx, plan.Stream); err != nil {
-			return result, err
-		}
-	}
-	var undelivered error
-	if cfg.CDN != nil {
-		result.Delivery, undelivered = p.purgeChanged(ctx, cfg, plan)
-	}
 	added := map[string]bool{}
 	for _, name := range plan.Added {
 		added[s.Name+"/"+name] = true
 	}
-	verified, err := p.verify(ctx, cfg, verify.FromBucket(b), signing.keyring, layout.Stream(s.Name), func(name string) bool { return added[name] })
-	if err != nil {
-		return result, errors.Join(err, undelivered)
-	}
-	result.Verified = verified
-	if p.output == "text" {
-		if err := printReport(p.stdout, verified); err != nil {
-			return result, err
-		}
-	}
-	if cfg.CDN != nil && undelivered == nil && verified.Err() == nil {
-		undelivered = p.seePublished(ctx, cfg, b, result.Delivery, signing.keyring, added)
-	}
-	if verified.Err() == nil && len(plan.Added)+len(plan.Removed) > 0 {
-		result.Aliases, err = p.follow(ctx, cfg, signing, b, s.Name)
-		if result.Aliases != nil && p.output == "text" {
-			err = result.Aliases.Print(p.stdout)
-		}
-		if err == nil && result.Aliases != nil {
-			err = outcome(result.Aliases)
-		}
-	}
-	return result, errors.Join(verified.Err(), undelivered, err)
+	return result, p.settle(ctx, cfg, signing, b, s, publisher, result, added)
 }
 
 // publication is what commands that publish print as JSON: those that work on one stream print one, the others a list.
 type publication struct {
-	Plan      *repo.Plan     `json:"plan"`
-	Published bool           `json:"published"`
-	Verified  *verify.Report `json:"verified,omitempty"`
-	Delivery  *delivery      `json:"delivery,omitempty"`
+	Plan      *repo.Plan `json:"plan"`
+	Published bool       `json:"published"`
+	// Settled says that everything shows the live publication that should: lists of streams, aliases, the CDN.
+	Settled  bool           `json:"settled"`
+	Verified *verify.Report `json:"verified,omitempty"`
+	Delivery *delivery      `json:"delivery,omitempty"`
 	// Aliases tells of the streams that followed.
 	Aliases *reconcile.Report `json:"aliases,omitempty"`
 }

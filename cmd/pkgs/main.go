@@ -79,6 +79,7 @@ func exitCode(err error) int {
 	var altered *repo.AlteredError
 	var drift *driftError
 	var due *dueError
+	var unshown *unshownError
 	var busy *repo.BusyError
 	switch {
 	case errors.As(err, &usage):
@@ -91,7 +92,7 @@ func exitCode(err error) int {
 		return exitIntegrity
 	case errors.As(err, &drift):
 		return exitDrift
-	case errors.As(err, &due):
+	case errors.As(err, &due), errors.As(err, &unshown):
 		return exitDrift
 	}
 	return exitFailure

@@ -106,11 +106,29 @@ func (p *program) newDelivery(cfg *config, stream layout.Stream, serial int64) *
 	return d
 }
 
-// purgeChanged purges what a plan changed that was just executed. It goes before anything else is done, so that users do not
-// wait for it; an error leaves the publication as it is.
-func (p *program) purgeChanged(ctx context.Context, cfg *config, plan *repo.Plan) (*delivery, error) {
+// purgeChanged purges what a plan changed that was just executed, and all pointers where another run was cut off that may have
+// changed any. It goes before anything else is done, so that users do not wait for it; an error leaves the publication as it
+// is.
+func (p *program) purgeChanged(ctx context.Context, cfg *config, b bucket.Bucket, plan *repo.Plan) (*delivery, error) {
 	d := p.newDelivery(cfg, plan.Stream, plan.Serial)
-	return d, d.failed(p.purge(ctx, cfg, d, visible(plan)))
+	names := visible(plan)
+	if plan.Unsettled || len(plan.Finish) > 0 {
+		state, err := repo.ReadState(ctx, b, plan.Stream)
+		if err != nil {
+			return d, d.failed(err)
+		}
+		names = pointerNames(state)
+	}
+	return d, d.failed(p.purge(ctx, cfg, d, names))
+}
+
+// pointerNames are the names of the pointers of a stream's live publication.
+func pointerNames(state *repo.State) []string {
+	var names []string
+	for _, pointer := range state.Pointers() {
+		names = append(names, pointer.Name)
+	}
+	return names
 }
 
 // visible are the names of the objects that caches may have older bytes of, once a plan is executed.
@@ -167,11 +185,7 @@ func (p *program) redeliver(ctx context.Context, cfg *config, b bucket.Bucket, d
 		return nil, err
 	}
 	d.Serial = state.Head.Serial
-	var names []string
-	for _, pointer := range state.Pointers() {
-		names = append(names, pointer.Name)
-	}
-	if err := p.purge(ctx, cfg, d, names); err != nil {
+	if err := p.purge(ctx, cfg, d, pointerNames(state)); err != nil {
 		return d, d.failed(err)
 	}
 	_, err = p.see(ctx, cfg, b, d)

@@ -15,6 +15,7 @@ import (
 
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
+	"sigs.k8s.io/pkgs/repo/layout"
 	"sigs.k8s.io/pkgs/repo/reconcile"
 )
 
@@ -287,6 +288,9 @@ func (p *program) reconciled(ctx context.Context, cfg *config, up *upstream, b b
 // follow.
 func (c *config) reconciledStream(s *streamConfig, known []string) (reconcile.Stream, error) {
 	stream := reconcile.Stream{Stream: c.repoStream(s), Frozen: s.State == stateFrozen, Keep: s.Keep}
+	for _, alias := range c.aliases(s.Name) {
+		stream.Aliases = append(stream.Aliases, layout.Stream(alias.Name))
+	}
 	var err error
 	if s.Alias != "" {
 		stream.Follows, err = c.targets(s, known)
@@ -372,14 +376,4 @@ func newStatus(p *program) *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&quick, "quick", false, "do not compare every object in the bucket")
 	return cmd
-}
-
-// listStreams brings the pages about a stream up to date after a publication.
-func (p *program) listStreams(ctx context.Context, b bucket.Bucket, stream repo.Stream) error {
-	state, err := repo.ReadState(ctx, b, stream.Name)
-	if err != nil || !state.Exists() {
-		return err
-	}
-	_, err = repo.List(ctx, b, []repo.Listed{state.Describe(&stream)})
-	return err
 }

@@ -27,7 +27,8 @@ func newVerify(p *program) *cobra.Command {
 		Short: "Read streams as apt and dnf do and say what is wrong with them",
 		Long: `Verify checks signatures, dates, indexes and every package file of the streams named, or of all, starting where
 clients start. It reads the bucket, or with --url what a server or a mirror hands out. What is wrong is named
-object by object, and the exit code is 4 then.
+object by object, and the exit code is 4 then. It is 3 when the bucket's streams are right and something does not show
+them yet, such as streams.json or an alias, because a run was cut off.
 
 With --audit it also follows the records of all publications and promotions, in the bucket, from the last to the first:
 each names the one before it by digest, says who published, why, with which configuration and keys, and what came and
@@ -93,6 +94,8 @@ func (p *program) trusted(cfg *config, file string) (*keys.Keyring, error) {
 type checked struct {
 	*verify.Report
 	Audit *repo.AuditReport `json:"audit,omitempty"`
+	// Unshown is what does not show the live publication although it should, where the bucket could be asked.
+	Unshown []string `json:"unshown,omitempty"`
 }
 
 // checkable returns what tells whether a stream was ever published, as far as anything does: one that has lost what clients
@@ -150,7 +153,17 @@ func (p *program) verifyAll(ctx context.Context, all *results[checked], source v
 		if p.output == "text" {
 			err = printReport(p.stdout, r)
 		}
-		all.add(&checked{Report: r}, errors.Join(r.Err(), err))
+		result := &checked{Report: r}
+		err = errors.Join(r.Err(), err)
+		if b != nil && err == nil {
+			if result.Unshown, err = p.unshown(ctx, cfg, b, name); len(result.Unshown) > 0 {
+				err = &unshownError{name, result.Unshown}
+			} else if err != nil && ctx.Err() == nil {
+				p.log.Warn("the stream is right, and whether everything shows it cannot be told", "stream", name, "error", err)
+				err = nil
+			}
+		}
+		all.add(result, err)
 	}
 }
 

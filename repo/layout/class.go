@@ -21,7 +21,8 @@ const (
 	Pointer Class = "pointer"
 	// Page is what people and mirrors read: overwritten after the pointers.
 	Page Class = "page"
-	// State is a stream's HEAD, and the list of what may go: written by compare-and-swap only.
+	// State is a stream's HEAD and the list of what may go, which are written by compare-and-swap only, and the note of what
+	// was settled.
 	State Class = "state"
 )
 
@@ -61,7 +62,7 @@ func ClassOf(name string) Class {
 	base := path.Base(name)
 	switch {
 	case strings.HasPrefix(name, ".state/"):
-		if base == "HEAD" || base == marks {
+		if base == "HEAD" || base == marks || base == settled {
 			return State
 		}
 		return Hashed

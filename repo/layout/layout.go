@@ -126,6 +126,11 @@ func (s Stream) Marks() string { return ".state/" + string(s) + "/" + marks }
 
 const marks = "unnamed.json"
 
+// Settled names the note of which publication of the stream was last brought to everything that shows it.
+func (s Stream) Settled() string { return ".state/" + string(s) + "/" + settled }
+
+const settled = "settled.json"
+
 // Keeps tells whether packages of the stream stay in the bucket for ever: they do unless its name says that it holds
 // prereleases or nightly builds.
 func (s Stream) Keeps() bool {

@@ -308,7 +308,7 @@ func TestAliasRequests(t *testing.T) {
 		return got
 	}
 	with, without := count(), count(s.streams[1:]...)
-	if with["open"]-without["open"] != 3 || with["list"]-without["list"] != 2 || with["stat"] != without["stat"] {
-		t.Errorf("it took %v, and %v without the alias: expected 3 reads and 2 listings more", with, without)
+	if with["open"]-without["open"] != 4 || with["list"]-without["list"] != 2 || with["stat"] != without["stat"] {
+		t.Errorf("it took %v, and %v without the alias: expected 4 reads and 2 listings more", with, without)
 	}
 }

@@ -188,12 +188,13 @@ func TestNightsWithoutKey(t *testing.T) {
 	if err := k.publish(); err != nil || k.serial() != 3 {
 		t.Fatalf("serial %d: %v", k.serial(), err)
 	}
-	k.expect(k.night(), "the next index", missing("v1.35.3"), k.waits(repo.IndexFolder))
+	unlisted := Finding{Kind: Page, Repaired: true} // nobody but the night does that here
+	k.expect(k.night(), "the next index", missing("v1.35.3"), k.waits(repo.IndexFolder), unlisted)
 	k.sign(repo.IndexFolder)
 	if err := k.publish(); err != nil || k.serial() != 4 {
 		t.Fatalf("serial %d: %v", k.serial(), err)
 	}
-	k.expect(k.night(), "all is published")
+	k.expect(k.night(), "all is published", unlisted)
 	if k.has(repo.IndexFolder) || k.has(repo.PackagesFolder) || k.has(repo.HeadersFolder) {
 		t.Error("what was published is still asked for")
 	}

@@ -265,7 +265,7 @@ func TestNight(t *testing.T) {
 			[]Finding{{Kind: Missing, Object: "v1.35.2", Severity: Drift}, {Kind: Upstreams, Object: "v1.35.2"}}},
 		{"other bytes upstream", func(s *scene) { s.upstream.changed = []string{"https://dl.example.org/kubectl"} },
 			[]Finding{{Kind: Source, Object: "https://dl.example.org/kubectl", Severity: Alarm}}, []Finding{{Kind: Source, Severity: Alarm}}},
-		{"a version that was withdrawn", withdraw, []Finding{{Kind: Withdrawn, Severity: Info}}, []Finding{{Kind: Withdrawn, Severity: Info}}},
+		{"a version that was withdrawn", withdraw, []Finding{{Kind: Withdrawn, Severity: Info}, {Kind: Page, Repaired: true}}, []Finding{{Kind: Withdrawn, Severity: Info}}},
 		{"more versions than are kept", func(s *scene) {
 			s.stream.Keep = 2
 			s.upstream.releases = append(s.upstream.releases, "1.36.0~alpha.1", "1.36.0~alpha.2")

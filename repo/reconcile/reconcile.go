@@ -65,6 +65,8 @@ type Stream struct {
 	// in the order of their minors, the newest last. Upstream is not asked for packages of an alias, which has the Members,
 	// Architectures and Advisories of the stream that it follows.
 	Follows []repo.Stream
+	// Aliases are the streams that may follow this one.
+	Aliases []layout.Stream
 }
 
 // alias tells whether the stream only shows what another one has.
@@ -150,6 +152,7 @@ func Run(ctx context.Context, cfg Config, streams []Stream) *Report {
 	var group errgroup.Group
 	group.SetLimit(cfg.Parallel)
 	done := make(chan struct{}, 1)
+	runs := make([]*run, len(streams))
 	var peers sync.Map // the *repo.State of each stream that is done, by its name
 	for _, aliases := range []bool{false, true} {
 		for i, s := range streams {
@@ -158,6 +161,7 @@ func Run(ctx context.Context, cfg Config, streams []Stream) *Report {
 			}
 			group.Go(func() error {
 				run := &run{Config: cfg, stream: s, peers: &peers}
+				runs[i] = run
 				report.Streams[i] = run.reconcile(ctx)
 				if run.state != nil {
 					peers.Store(s.Name, run.state)
@@ -172,30 +176,11 @@ func Run(ctx context.Context, cfg Config, streams []Stream) *Report {
 		}
 		group.Wait() // no function returns an error
 	}
-	if cfg.Confirm && ctx.Err() == nil {
-		report.list(ctx, cfg)
+	if ctx.Err() == nil && report.list(ctx, cfg) && cfg.Confirm {
+		report.settle(ctx, cfg, runs)
 	}
 	report.Seconds = cfg.Publisher.Now().UTC().Sub(now).Seconds()
 	return report
-}
-
-// list brings the pages that list the streams up to date.
-func (r *Report) list(ctx context.Context, cfg Config) {
-	var listed []repo.Listed
-	for _, s := range r.Streams {
-		if s.Serial > 0 {
-			listed = append(listed, repo.Listed{Stream: s.Stream, Latest: s.Latest, Serial: s.Serial, Time: s.Published, Packages: s.Packages, Follows: s.Follows})
-		}
-	}
-	var err error
-	if r.Pages, err = repo.List(ctx, cfg.Publisher.Bucket, listed); err != nil {
-		r.Findings = append(r.Findings, Finding{Kind: Failed, Severity: Drift, Object: layout.Streams, Detail: err.Error()})
-	}
-	if cfg.Purge != nil && len(r.Pages) > 0 {
-		if err := cfg.Purge(ctx, r.Pages); err != nil {
-			r.Findings = append(r.Findings, Finding{Kind: Purge, Severity: Drift, Object: layout.Streams, Detail: err.Error()})
-		}
-	}
 }
 
 // Kind says what a finding is about.
@@ -227,6 +212,7 @@ const (
 	Unsigned     Kind = "unsigned"     // what is to be published waits for signatures, or signed for being published
 	Key          Kind = "key"          // a key that signs is due for rotation, or refused by a client
 	Purge        Kind = "purge"        // the CDN could not be told
+	Page         Kind = "page"         // a list of streams does not show what is live
 )
 
 // Severity says what a finding asks for.

@@ -34,7 +34,7 @@ func TestRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.now = s.now.Add(time.Hour)
-	s.expect(s.run(), "a look that is not deep")
+	s.expect(s.run(), "a look that is not deep", Finding{Kind: Page, Repaired: true})
 	s.config.Deep = true
 	name := string(streamName) + "/deb/" + files.Debs[0].Filename
 	s.config.Confirm = false

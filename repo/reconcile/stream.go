@@ -27,8 +27,18 @@ type run struct {
 	peers  *sync.Map
 	// unpurged tells that the CDN could not be asked to forget something.
 	unpurged bool
+	shown    bool         // whether all that shows the live publication does, but for lists and aliases
 	adopt    []string     // attestations that a run left which died
 	box      *repo.Outbox // nil where nothing is asked for
+}
+
+// unshown tells of a finding whether it leaves something that does not show the live publication.
+func unshown(f Finding) bool {
+	switch f.Kind {
+	case Behind, Unfinished, Displaced, Unreadable, Stale, Purge, Failed:
+		return f.open()
+	}
+	return false
 }
 
 func (r *run) add(kind Kind, severity Severity, object, format string, args ...any) {
@@ -60,6 +70,7 @@ func (r *run) reconcile(ctx context.Context) *StreamReport {
 			r.report.Raced = race != nil
 			r.fail(err)
 		}
+		r.shown = err == nil && !slices.ContainsFunc(r.report.Findings, unshown)
 		break
 	}
 	if r.state != nil {
@@ -162,6 +173,11 @@ func (r *run) publish(ctx context.Context, change repo.Change, missing []Package
 		r.add(Unfinished, Repair, "", "serial %d was committed and not brought to all pointers: %s", plan.From, strings.Join(plan.Finish, ", "))
 	}
 	if r.Confirm && !plan.Empty() {
+		// Nothing in it follows from the publication: so it goes first, and no run that dies leaves it to the next change.
+		names, err := r.Publisher.Site(ctx, r.stream.Name)
+		if err != nil {
+			return err
+		}
 		if err := r.Publisher.Execute(ctx, plan); err != nil {
 			return err
 		}
@@ -170,10 +186,7 @@ func (r *run) publish(ctx context.Context, change repo.Change, missing []Package
 		if r.state, err = repo.ReadState(ctx, r.Publisher.Bucket, r.stream.Name); err != nil {
 			return err
 		}
-		names, err := r.Publisher.Site(ctx, r.stream.Name)
-		if err != nil {
-			return err
-		}
+		r.named()
 		for _, o := range plan.Visible() {
 			names = append(names, o.Name)
 		}
@@ -203,6 +216,15 @@ func (r *run) repaired() {
 		if f := &r.report.Findings[i]; f.Severity == Repair {
 			f.Repaired = true
 		}
+	}
+}
+
+// named marks objects as put right that a run which died had left, and that the new publication names.
+func (r *run) named() {
+	for i := range r.report.Findings {
+		f := &r.report.Findings[i]
+		_, ok := r.state.Object(strings.TrimPrefix(f.Object, string(r.stream.Name)+"/"))
+		f.Repaired = f.Repaired || f.Kind == Extra && ok
 	}
 }
 
