@@ -9,7 +9,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,8 @@ import (
 
 	"github.com/ulikunitz/xz"
 	"golang.org/x/sync/errgroup"
+
+	"sigs.k8s.io/pkgs/build/payload/payloadtest"
 )
 
 // tool runs xz on standard input and returns its output.
@@ -37,32 +38,6 @@ func tool(t testing.TB, stdin []byte, args ...string) []byte {
 		t.Fatalf("xz %q: %v: %s", args, err, &complaint)
 	}
 	return out
-}
-
-// text makes bytes that compress about as well as programs do: words drawn from a vocabulary, and some noise.
-func text(seed uint64, size int) []byte {
-	r := rand.New(rand.NewPCG(seed, 0))
-	words := make([][]byte, 500)
-	for i := range words {
-		words[i] = make([]byte, 2+r.IntN(20))
-		for j := range words[i] {
-			words[i][j] = byte(r.Uint32())
-		}
-	}
-	var b []byte
-	for len(b) < size {
-		b = append(b, words[r.IntN(1+r.IntN(len(words)))]...)
-		if r.IntN(4) == 0 {
-			b = append(b, byte(r.Uint32()))
-		}
-	}
-	return b[:size]
-}
-
-func noise(size int) []byte {
-	b := make([]byte, size)
-	rand.NewChaCha8([32]byte{}).Read(b)
-	return b
 }
 
 func onDisk(t testing.TB, data []byte) Content {
@@ -118,7 +93,7 @@ func encoders(t testing.TB) []Encoder {
 }
 
 func TestRealToolsReadTheStream(t *testing.T) {
-	big, noise := text(1, 3<<20+12345), noise(300<<10)
+	big, noise := payloadtest.Text(1, 3<<20+12345), payloadtest.Noise(300<<10)
 	segments := []Segment{
 		{Bytes: []byte("a header")},
 		{Content: onDisk(t, big)},
@@ -175,7 +150,7 @@ func TestNothing(t *testing.T) {
 }
 
 func TestWorkersDoNotChangeBytes(t *testing.T) {
-	segments := []Segment{{Bytes: text(2, 1000)}, {Content: onDisk(t, text(3, 1<<20))}, {Content: onDisk(t, text(4, 600000))}}
+	segments := []Segment{{Bytes: payloadtest.Text(2, 1000)}, {Content: onDisk(t, payloadtest.Text(3, 1<<20))}, {Content: onDisk(t, payloadtest.Text(4, 600000))}}
 	var want []byte
 	for _, workers := range []int{1, 2, 7} {
 		var reported int
@@ -198,7 +173,7 @@ func TestWorkersDoNotChangeBytes(t *testing.T) {
 
 func TestCacheSharesBlocksOfLargeFiles(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "blocks")
-	binary := Segment{Content: onDisk(t, text(5, 900000))}
+	binary := Segment{Content: onDisk(t, payloadtest.Text(5, 900000))}
 	build := func(e Encoder, head string, cached, fresh int) []byte {
 		t.Helper()
 		var got [2]int
@@ -257,7 +232,7 @@ func TestCacheSharesBlocksOfLargeFiles(t *testing.T) {
 
 func TestTwoBuildsAtOnceCompressOnce(t *testing.T) {
 	c := &Compressor{Encoder: &countingEncoder{Encoder: storing{}}, BlockSize: 64 << 10, Cache: t.TempDir()}
-	file := Segment{Content: onDisk(t, text(6, 1<<20))}
+	file := Segment{Content: onDisk(t, payloadtest.Text(6, 1<<20))}
 	done := make(chan error)
 	for range 4 {
 		go func() {
@@ -278,8 +253,8 @@ func TestTwoBuildsAtOnceCompressOnce(t *testing.T) {
 // However many streams are written at once, they share a few blocks, and each comes to its end.
 func TestManyStreamsAtOnce(t *testing.T) {
 	c := &Compressor{Encoder: storing{}, Workers: 1, BlockSize: 64 << 10, Cache: t.TempDir()}
-	big := Segment{Content: onDisk(t, text(10, 1<<20))}
-	segments := []Segment{{Bytes: text(11, 5000)}, big, {Bytes: text(12, 70000)}, big}
+	big := Segment{Content: onDisk(t, payloadtest.Text(10, 1<<20))}
+	segments := []Segment{{Bytes: payloadtest.Text(11, 5000)}, big, {Bytes: payloadtest.Text(12, 70000)}, big}
 	want, _ := compress(t, &Compressor{Encoder: storing{}, BlockSize: 64 << 10}, segments...)
 	var group errgroup.Group
 	for range 20 {
@@ -299,7 +274,7 @@ func TestManyStreamsAtOnce(t *testing.T) {
 
 func TestContentMustBeWhatWasPromised(t *testing.T) {
 	for _, size := range []int{100, Large + 100} {
-		data := text(7, size)
+		data := payloadtest.Text(7, size)
 		for name, change := range map[string]func([]byte) []byte{
 			"expected":    func(b []byte) []byte { b[size/2] ^= 1; return b },
 			"when it was": func(b []byte) []byte { return b[:size-1] },
@@ -321,7 +296,7 @@ func TestContentMustBeWhatWasPromised(t *testing.T) {
 }
 
 func TestFailure(t *testing.T) {
-	segments := slices.Values([]Segment{{Content: Bytes(text(8, 2<<20))}})
+	segments := slices.Values([]Segment{{Content: Bytes(payloadtest.Text(8, 2<<20))}})
 	broken := errors.New("out of paper")
 	for name, c := range map[string]*Compressor{
 		"encoder": {Encoder: brokenEncoder{storing{}, broken}, BlockSize: 64 << 10},
@@ -375,7 +350,7 @@ func TestXZPreset(t *testing.T) {
 
 func FuzzCompress(f *testing.F) {
 	f.Add([]byte("some text, some text"), []byte{1, 2, 3}, uint8(3))
-	f.Add(text(9, 5000), []byte{}, uint8(200))
+	f.Add(payloadtest.Text(9, 5000), []byte{}, uint8(200))
 	f.Fuzz(func(t *testing.T, small, seed []byte, blocks uint8) {
 		seed = append(slices.Clone(seed), 'x')
 		large := bytes.Repeat(seed, 1+(Large+int(blocks)*64)/len(seed))

@@ -29,6 +29,7 @@ var floors = []string{
 	"build/payload",
 	"build/payload/lzma2",
 	"build/payload/unlzma2",
+	"build/payload/payloadtest", // what the tests of all three compress
 	"build/release", "build/release/releasetest",
 	"build/release/sigstore",
 	"build/strict",
@@ -45,7 +46,7 @@ var floors = []string{
 }
 
 // testOnly are packages that only tests may import: what they need must not become part of the program.
-var testOnly = []string{"repo/bucket/buckettest", "build/release/releasetest"}
+var testOnly = []string{"repo/bucket/buckettest", "build/payload/payloadtest", "build/release/releasetest", "keys/store/hsmtest", "keys/store/kmstest"}
 
 // walls are imports that would go down, and still must not be: what is behind a wall has no business with what is before.
 var walls = map[string][]string{
@@ -111,7 +112,7 @@ func TestFloorPlan(t *testing.T) {
 			if slices.Index(floors, i) <= floor {
 				t.Errorf("%s imports %s, which is not below it", name, i)
 			}
-			if slices.Contains(testOnly, i) {
+			if slices.Contains(testOnly, i) && !slices.Contains(testOnly, name) {
 				t.Errorf("%s imports %s, which is for tests only", name, i)
 			}
 			if slices.Contains(walls[name], i) {

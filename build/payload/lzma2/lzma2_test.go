@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/ulikunitz/xz/lzma"
+
+	"sigs.k8s.io/pkgs/build/payload/payloadtest"
 )
 
 // decode undoes the compression with a decoder that is not ours.
@@ -38,35 +40,9 @@ func encode(t testing.TB, e *Encoder, src []byte) []byte {
 	return data
 }
 
-// text makes bytes that compress about as well as programs do: words drawn from a vocabulary, and some noise.
-func text(seed uint64, size int) []byte {
-	r := rand.New(rand.NewPCG(seed, 0))
-	words := make([][]byte, 500)
-	for i := range words {
-		words[i] = make([]byte, 2+r.IntN(20))
-		for j := range words[i] {
-			words[i][j] = byte(r.Uint32())
-		}
-	}
-	var b []byte
-	for len(b) < size {
-		b = append(b, words[r.IntN(1+r.IntN(len(words)))]...)
-		if r.IntN(4) == 0 {
-			b = append(b, byte(r.Uint32()))
-		}
-	}
-	return b[:size]
-}
-
-func noise(size int) []byte {
-	b := make([]byte, size)
-	rand.NewChaCha8([32]byte{1}).Read(b)
-	return b
-}
-
 // inputs are what an encoder may stumble over.
 func inputs() map[string][]byte {
-	long := text(1, 200_000)
+	long := payloadtest.Text(1, 200_000)
 	return map[string][]byte{
 		"nothing":                nil,
 		"one byte":               {'a'},
@@ -74,13 +50,13 @@ func inputs() map[string][]byte {
 		"three bytes":            []byte("aba"),
 		"zeros":                  make([]byte, 2<<20+5),
 		"text":                   long,
-		"noise":                  noise(200_000),
-		"noise first":            slices.Concat(noise(100_000), long),
-		"noise between":          slices.Concat(long[:100_003], noise(100_001), long),
-		"noise last":             slices.Concat(long, noise(100_000)),
-		"noise again":            slices.Concat(noise(100_000), noise(100_000)),
+		"noise":                  payloadtest.Noise(200_000),
+		"noise first":            slices.Concat(payloadtest.Noise(100_000), long),
+		"noise between":          slices.Concat(long[:100_003], payloadtest.Noise(100_001), long),
+		"noise last":             slices.Concat(long, payloadtest.Noise(100_000)),
+		"noise again":            slices.Concat(payloadtest.Noise(100_000), payloadtest.Noise(100_000)),
 		"as far as it can be":    slices.Concat(long[:50_000], make([]byte, MaxSize-100_000), long[:50_000]),
-		"as long as matches are": bytes.Repeat(noise(maxMatch), 40),
+		"as long as matches are": bytes.Repeat(payloadtest.Noise(maxMatch), 40),
 	}
 }
 
@@ -139,14 +115,14 @@ func TestEncoderForgets(t *testing.T) {
 // Packages must be reproducible by who has the same version of this program, and blocks in caches are keyed by Version. If
 // this test fails, the encoder's choices have changed: change Version, and then this digest.
 func TestVersionStandsForTheBytes(t *testing.T) {
-	data := encode(t, new(Encoder), text(2, 1<<18))
+	data := encode(t, new(Encoder), payloadtest.Text(2, 1<<18))
 	if got, want := fmt.Sprintf("%s %x", Version, sha256.Sum256(data)), "3 30a73a3b4cbffe04e71d8da35c10272d5dabb52fe3db56cf10455b927dfdf608"; got != want {
 		t.Errorf("version and digest are %s, expected %s", got, want)
 	}
 }
 
 func TestCompressesAsWellAsXZ(t *testing.T) {
-	src := text(3, 1<<20)
+	src := payloadtest.Text(3, 1<<20)
 	cmd := exec.Command("xz", "--format=raw", "--lzma2=preset=2", "-c")
 	cmd.Stdin = bytes.NewReader(src)
 	theirs, err := cmd.Output()
@@ -176,10 +152,10 @@ func TestEncodeStops(t *testing.T) {
 
 func FuzzEncode(f *testing.F) {
 	f.Add([]byte("text, text"), []byte("and more text, text"), uint16(3), byte(0))
-	f.Add(text(4, 3000), noise(3000), uint16(1), byte(0))
-	f.Add(noise(300), []byte{}, uint16(500), byte(0))
-	f.Add([]byte{0}, noise(70_000), uint16(2000), byte(0))
-	f.Add(noise(100), noise(300), uint16(1), byte(2))
+	f.Add(payloadtest.Text(4, 3000), payloadtest.Noise(3000), uint16(1), byte(0))
+	f.Add(payloadtest.Noise(300), []byte{}, uint16(500), byte(0))
+	f.Add([]byte{0}, payloadtest.Noise(70_000), uint16(2000), byte(0))
+	f.Add(payloadtest.Noise(100), payloadtest.Noise(300), uint16(1), byte(2))
 	e := new(Encoder)
 	f.Fuzz(func(t *testing.T, a, b []byte, times uint16, different byte) {
 		src := slices.Concat(bytes.Repeat(a, min(int(times), 1+100_000/(1+len(a)))), b, a)
@@ -195,7 +171,7 @@ func FuzzEncode(f *testing.F) {
 }
 
 func BenchmarkEncode(b *testing.B) {
-	src := text(5, 4<<20)
+	src := payloadtest.Text(5, 4<<20)
 	e := new(Encoder)
 	var dst []byte
 	b.SetBytes(int64(len(src)))

@@ -4,41 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"os/exec"
 	"slices"
 	"testing"
 
 	"github.com/ulikunitz/xz/lzma"
+
+	"sigs.k8s.io/pkgs/build/payload/payloadtest"
 )
 
 const dictSize = 1 << 20
-
-// text makes bytes that compress about as well as programs do: words drawn from a vocabulary, and some noise.
-func text(seed uint64, size int) []byte {
-	r := rand.New(rand.NewPCG(seed, 0))
-	words := make([][]byte, 300)
-	for i := range words {
-		words[i] = make([]byte, 2+r.IntN(20))
-		for j := range words[i] {
-			words[i][j] = byte(r.Uint32())
-		}
-	}
-	var b []byte
-	for len(b) < size {
-		b = append(b, words[r.IntN(1+r.IntN(len(words)))]...)
-		if r.IntN(4) == 0 {
-			b = append(b, byte(r.Uint32()))
-		}
-	}
-	return b[:size]
-}
-
-func noise(size int) []byte {
-	b := make([]byte, size)
-	rand.NewChaCha8([32]byte{7}).Read(b)
-	return b
-}
 
 // pack compresses with xz.
 func pack(t testing.TB, plain []byte, options string) []byte {
@@ -58,15 +33,15 @@ func pack(t testing.TB, plain []byte, options string) []byte {
 
 // inputs have every kind of operation and of chunk.
 func inputs() map[string][]byte {
-	long := text(1, 150_000)
+	long := payloadtest.Text(1, 150_000)
 	return map[string][]byte{
 		"nothing":            nil,
 		"one byte":           {'a'},
 		"zeros":              make([]byte, 2<<20+5),
 		"text":               long,
-		"noise":              noise(200_000),
-		"noise between":      slices.Concat(long, noise(100_001), long),
-		"noise twice":        slices.Concat(noise(100_000), noise(100_000)),
+		"noise":              payloadtest.Noise(200_000),
+		"noise between":      slices.Concat(long, payloadtest.Noise(100_001), long),
+		"noise twice":        slices.Concat(payloadtest.Noise(100_000), payloadtest.Noise(100_000)),
 		"as far as possible": slices.Concat(long[:9000], make([]byte, dictSize-9000), long[:9000]),
 	}
 }
@@ -144,7 +119,7 @@ func agree(t *testing.T, c *Checker, data, plain []byte) {
 
 // No bit of the data can change without another result, or none.
 func TestEveryBitMatters(t *testing.T) {
-	plain := slices.Concat(text(2, 700), make([]byte, 300), text(2, 700))
+	plain := slices.Concat(payloadtest.Text(2, 700), make([]byte, 300), payloadtest.Text(2, 700))
 	data := pack(t, plain, "preset=6")
 	c := new(Checker)
 	for i := range len(data) * 8 {
@@ -155,7 +130,7 @@ func TestEveryBitMatters(t *testing.T) {
 }
 
 func FuzzCheck(f *testing.F) {
-	for _, plain := range [][]byte{nil, []byte("text, text, text"), text(3, 2000), noise(300), make([]byte, 1000)} {
+	for _, plain := range [][]byte{nil, []byte("text, text, text"), payloadtest.Text(3, 2000), payloadtest.Noise(300), make([]byte, 1000)} {
 		f.Add(pack(f, plain, "preset=6"), plain)
 		f.Add(pack(f, plain, "preset=0,lc=0,lp=3"), plain)
 	}
