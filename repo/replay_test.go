@@ -138,6 +138,30 @@ func TestForgedManifest(t *testing.T) {
 	}
 }
 
+// TestPromoteForgedPackages: a package that no key has signed the digest of takes no name in production, whatever the manifest in
+// the bucket for staging says of it.
+func TestPromoteForgedPackages(t *testing.T) {
+	const name = string(streamName) + "/deb/amd64/kubectl_1.35.0-1.1_amd64.deb"
+	for want, change := range map[string]func(m *Manifest, other string){
+		"and the manifest": func(m *Manifest, other string) { // gives a package other bytes
+			m.Objects = slices.Clone(m.Objects)
+			i := slices.IndexFunc(m.Objects, func(o Object) bool { return o.Name == name })
+			m.Objects[i].SHA256 = other
+		},
+		"and the signed index does not": func(m *Manifest, other string) { // has one more
+			m.Objects = append(slices.Clone(m.Objects), Object{Name: strings.ReplaceAll(name, "1.35.0", "1.35.9"), Class: layout.Package, Size: 5, SHA256: other})
+			slices.SortFunc(m.Objects, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+		},
+	} {
+		from, to := staging(t)
+		mustAdd(t, from, packages(t, "1.35.0", "0"))
+		forge(t, from.Bucket, false, func(m *Manifest) { change(m, digest([]byte("other"))) })
+		if _, err := to.Promote(t.Context(), from.Bucket, testStream()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("promoted a forged package: %v, want an error that says %q", err, want)
+		}
+	}
+}
+
 // copying is a store that copies by itself, and believes of an object's digest what it was told.
 type copying struct{ *bucket.Memory }
 
