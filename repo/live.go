@@ -73,9 +73,6 @@ func ReadObject(ctx context.Context, b bucket.Bucket, o Object) ([]byte, error) 
 	return hashed(ctx, b, o.Name, o.SHA256)
 }
 
-// Empty tells that there are no packages.
-func (f *Files) Empty() bool { return len(f.Debs)+len(f.Rpms) == 0 }
-
 // Outdated tells what in the signatures of the live publication is not what it would be now: other keys sign, here or
 // elsewhere, or other keys are given to users. It is empty if nothing is.
 func (p *Publisher) Outdated(s *State) (string, error) {

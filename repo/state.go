@@ -103,15 +103,6 @@ type Record struct {
 	Removed []string `json:"removed"`
 }
 
-// Withdrawn is a package that left the index because somebody decided so.
-type Withdrawn struct {
-	// Name is that of the package, relative to the stream.
-	Name string `json:"name"`
-	// Serial is the publication with which it left, and Reason is why.
-	Serial int64  `json:"serial"`
-	Reason string `json:"reason"`
-}
-
 // Object is one immutable object of a snapshot.
 type Object struct {
 	Name   string       `json:"name"`

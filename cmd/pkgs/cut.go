@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/pkgs/build"
 	"sigs.k8s.io/pkgs/build/payload"
 	"sigs.k8s.io/pkgs/build/release"
+	"sigs.k8s.io/pkgs/keys"
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/bucket"
 	"sigs.k8s.io/pkgs/repo/layout"
@@ -274,4 +275,16 @@ type publication struct {
 	Delivery *delivery      `json:"delivery,omitempty"`
 	// Aliases tells of the streams that followed.
 	Aliases *reconcile.Report `json:"aliases,omitempty"`
+}
+
+// newPublisher returns a publisher for a bucket.
+func (p *program) newPublisher(cfg *config, signing *signingKeys, b bucket.Bucket, progress func(repo.Progress)) *repo.Publisher {
+	var elsewhere *keys.Keyring
+	if len(signing.by.Keys()) > 0 {
+		elsewhere = signing.by
+	}
+	return repo.NewPublisher(repo.Config{
+		Bucket: b, URL: cfg.URL, Keyring: signing.keyring, Signer: signing.signer, Elsewhere: elsewhere, Keys: cfg.Signing.keyPolicy(), Validity: cfg.validity, Now: p.now, Log: p.log,
+		By: p.publisher(), ConfigDigest: cfg.digest, Progress: progress, KeyringPackage: p.keyringPackage(cfg, signing),
+	})
 }
