@@ -19,7 +19,8 @@ const (
 	source                  // a name, and a version in parentheses where it differs
 	versionText             // Debian Policy 5.6.12
 	architecture
-	word   // section, priority and their like
+	word // section and its like
+	priority
 	digits // a number
 	yesNo
 	multiArch
@@ -40,15 +41,15 @@ var grammars = [2]map[form]grammar{{
 	source:       {regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]{1,127}( \([0-9][A-Za-z0-9.+~:-]*\))?$`), "name or name (version)"},
 	architecture: {regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`), "small letters, digits and -"},
 	word:         {regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+./_-]{0,63}$`), "one word"},
+	priority:     {regexp.MustCompile(`^(required|important|standard|optional|extra)$`), "required, important, standard, optional or extra"},
 	digits:       {regexp.MustCompile(`^[0-9]{1,15}$`), "a number"},
 	yesNo:        {regexp.MustCompile(`^(yes|no)$`), "yes or no"},
 	multiArch:    {regexp.MustCompile(`^(no|same|foreign|allowed)$`), "no, same, foreign or allowed"},
 }, {
 	packageName:  {regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,127}$`), "letters, digits and + . _ -"},
-	source:       {regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,127} ?(\([0-9A-Za-z.+~:-]+\))?$`), "name or name (version)"},
+	source:       {regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,127} *(\([0-9A-Za-z.+~:-]+\))?$`), "name or name (version)"},
 	architecture: {regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`), "small letters, digits and -"},
-	digits:       {regexp.MustCompile(`^[0-9]{1,15}$`), "a number"},
-	yesNo:        {regexp.MustCompile(`^(yes|no)$`), "yes or no"},
+	yesNo:        {regexp.MustCompile(`^(?i:yes|no)$`), "yes or no"},
 	multiArch:    {regexp.MustCompile(`^(no|same|foreign|allowed)$`), "no, same, foreign or allowed"},
 }}
 
@@ -64,8 +65,10 @@ func formOf(name string) form {
 		return versionText
 	case "Architecture":
 		return architecture
-	case "Section", "Priority", "Package-Type":
+	case "Section", "Package-Type":
 		return word
+	case "Priority": // dpkg does not install what has one that only begins like one of Debian Policy 2.5
+		return priority
 	case "Installed-Size":
 		return digits
 	case "Essential", "Protected", "Important", "Build-Essential":
@@ -143,6 +146,8 @@ func (g Grammar) checkControl(fields []field) error {
 	switch a := values["Architecture"]; {
 	case a == "any" || a == "source" || strings.HasPrefix(a, "any-") || strings.HasSuffix(a, "-any"):
 		return fmt.Errorf("field Architecture: %q stands for many, expected one architecture or all", a)
+	case a == "all" && values["Multi-Arch"] == "same":
+		return errors.New("field Multi-Arch: same is nothing that a package of Architecture all can be: dpkg does not install it")
 	}
 	if t := values["Package-Type"]; t != "" && t != "deb" {
 		return fmt.Errorf("field Package-Type: %q, expected deb: an index of packages to install lists no others", t)

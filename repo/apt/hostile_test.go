@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math/rand"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -112,6 +113,8 @@ func TestRefusedControl(t *testing.T) {
 		{"Homepage: https://x\u0085", "control character U+0085"},
 		{"Homepage: caf\xe9", "not UTF-8"},
 		{"Homepage: \ufffe", "code point U+FFFE"},
+		{"Comment: x\u2028Filename: y", "separator U+2028"},
+		{"Comment: x\n y\u2029Depends: z", "separator U+2029"},
 		{"Homepage: a\n b", "expected one line"},
 		{"Depends: a b", "not a relation"},
 		{"Depends: foo <!x>", "not a relation"},
@@ -131,6 +134,10 @@ func TestRefusedControl(t *testing.T) {
 		{"Installed-Size: 1 MB", "field Installed-Size"},
 		{"Section: a b", "field Section"},
 		{"Package-Type: udeb", "expected deb"},
+		{"Depends: foo (=3)", "makes apt refuse the whole index"},
+		{"Depends: foo (=3), bar (<<\n 4), foo(\n =3)", "makes apt refuse the whole index"},
+		{"Depends:\n foo", "its first line is empty"},
+		{"Priority: required-ish", "field Priority"},
 	} {
 		control := strings.Replace(plainControl, "Description", c.edit+"\nDescription", 1)
 		if p, err := read(debOf(control)); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -143,7 +150,7 @@ func TestRefusedControl(t *testing.T) {
 		{"1.0-1", "a:1.0", "is not a version"}, {"1.0-1", "99999999999:1", "is not a version"},
 		{"1.0-1", "2147483648:1", "epoch 2147483648"}, {"1.0-1", ":1", "is not a version"}, {"1.0-1", "1.0_1", "is not a version"},
 		{"amd64", "any", "stands for many"}, {"amd64", "linux-any", "stands for many"}, {"amd64", "amd64 arm64", "field Architecture"},
-		{"amd64", "source", "stands for many"}, {"a test", "", "field Description is missing"},
+		{"amd64", "source", "stands for many"}, {"amd64", "all\nMulti-Arch: same", "field Multi-Arch"}, {"a test", "", "field Description is missing"},
 		{"a test", "\n long", "expected a synopsis"}, {"Maintainer", "Packager", "field Maintainer is missing"},
 		{"Package: odd\n", "", "field Package is missing"}, {plainControl, "", "no fields"}, {plainControl, " x\n", "continues a field"},
 		{plainControl, strings.Repeat("x", 2<<20), "more than the 1048576 allowed"},
@@ -266,6 +273,64 @@ func TestNoLaxerThanDpkg(t *testing.T) {
 	run(t, dir, tool(t, "apt-get", "apt"), append(options, "update")...)
 	if names := strings.Fields(run(t, dir, "apt-cache", append(options, "pkgnames", "odd")...)); len(names) < 50 {
 		t.Errorf("apt-cache knows %d packages: %q", len(names), names)
+	}
+}
+
+// One stanza over which apt or dpkg stumbles makes a whole index useless. So of values of all kinds, thousands that are
+// accepted are given to both: apt reads them whatever the grammar, and dpkg those of the strict one.
+func TestReadersTakeIt(t *testing.T) {
+	relation := []string{" ", "\n ", "(", ")", "|", ",", ":", ":any", "a", "bb", "C", "1", "1:2", "3-4", "~", "+", ".", "_", "=", ">=", "<<", "<", ">",
+		"[amd64]", "<x>", "foo", "foo (=3)", "a (1)", "b (= 1)", "c(>= 1.0)", "d (<2)", "e (=\n 4)"}
+	other := []string{" ", "\n ", "\n .\n ", "(", ")", ",", ":", "all", "amd64", "a", "C", "1", "1:2", "3-4", "~", "+", ".", "_", "-", "yes", "no", "YES", "same", "/",
+		"foo", "(= 1)", "é", "\u00a0", "Package: x", "#", "important", "required", "99999999999", "deb", "<x>", "&", "\"", "$"}
+	kinds := []struct{ fields, pieces []string }{
+		{[]string{"Depends", "Pre-Depends", "Recommends", "Suggests", "Enhances", "Conflicts", "Breaks", "Replaces", "Provides", "Built-Using"}, relation},
+		{[]string{"Source", "Section", "Priority", "Installed-Size", "Essential", "Important", "Protected", "Build-Essential", "Multi-Arch", "Description",
+			"Tag", "Task", "Homepage", "Origin", "Bugs", "Maintainer", "Package-Type", "X-Other", "Version", "Architecture", "Kernel-Version"}, other},
+	}
+	for _, g := range []Grammar{Strict, Foreign} {
+		random := rand.New(rand.NewSource(1))
+		var text strings.Builder
+		for n := 0; n < 3000; {
+			kind := kinds[n%2]
+			name, value := kind.fields[random.Intn(len(kind.fields))], ""
+			for range 1 + random.Intn(6) {
+				value += kind.pieces[random.Intn(len(kind.pieces))]
+			}
+			control := fmt.Sprintf("Package: p%d\n%s: %s\n", n, name, value)
+			for _, needed := range []string{"Version: 1\n", "Architecture: all\n", "Maintainer: x\n", "Description: x\n"} {
+				if !strings.HasPrefix(needed, name+":") {
+					control += needed
+				}
+			}
+			fields, err := g.parseParagraph([]byte(control))
+			if err != nil || g.checkControl(fields) != nil {
+				continue
+			}
+			fields = append(fields, field{"Filename", fmt.Sprintf("%d.deb", n)}, field{"Size", "1"}, field{"SHA256", strings.Repeat("0", 64)})
+			text.Write(append(writeStanza(fields), '\n'))
+			n++
+		}
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "Packages"), text.String())
+		if g == Strict {
+			write(t, filepath.Join(dir, "dpkg/status"), "")
+			os.MkdirAll(filepath.Join(dir, "dpkg/info"), 0o755)
+			os.MkdirAll(filepath.Join(dir, "dpkg/updates"), 0o755)
+			if out := run(t, dir, tool(t, "dpkg", "dpkg"), "--admindir=dpkg", "--update-avail", "Packages"); !strings.Contains(out, "Information about 3000 packages") {
+				t.Errorf("dpkg says %s", out)
+			}
+		}
+		release, err := testConfig.WriteRelease([]IndexFile{describe("Packages", []byte(text.String()))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "Release"), string(release))
+		options := aptIn(t, t.TempDir(), "deb [trusted=yes] file:"+dir+"/ ./")
+		run(t, dir, tool(t, "apt-get", "apt"), append(options, "update")...)
+		if stats := run(t, dir, tool(t, "apt-cache", "apt"), append(options, "stats")...); !strings.Contains(stats, "Total dependencies: ") {
+			t.Errorf("apt-cache says %s", stats)
+		}
 	}
 }
 

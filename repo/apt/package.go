@@ -196,18 +196,18 @@ func (g Grammar) parseStanza(stanza []byte) (*Package, error) {
 }
 
 var (
-	filenameForm = [2]*regexp.Regexp{
-		regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~_:=,@/-]*\.deb$`),
-		regexp.MustCompile(`^[A-Za-z0-9._+~][A-Za-z0-9.+~_:=,@%^/-]*\.deb$`), // % for the %3a of an epoch
-	}
-	sizeForm   = regexp.MustCompile(`^[1-9][0-9]{0,17}$`)
-	digestForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
+	filenameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.+~_:=,@/-]*\.deb$`)
+	sizeForm     = regexp.MustCompile(`^[1-9][0-9]{0,17}$`)
+	digestForm   = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
 // checkFilename tells whether a name may be that of a package in an index: a clean relative path, of characters that
-// mean nothing to a shell or in a URL.
+// mean nothing to a shell or in a URL. Of foreign packages it may be any that clients bring into a URL rightly.
 func (g Grammar) checkFilename(name string) error {
-	if !filenameForm[g].MatchString(name) || path.Clean(name) != name || strings.HasPrefix(name, "../") || len(name) > 512 {
+	if g == Foreign {
+		return refusal.Path(name, ".deb")
+	}
+	if !filenameForm.MatchString(name) || path.Clean(name) != name || len(name) > refusal.MaxPath {
 		return fmt.Errorf("file name %q is not fit for an index: expected a relative path without . and .. that ends in "+
 			".deb, of letters, digits and . + ~ _ : = , @ -", refusal.Shorten(name))
 	}

@@ -73,11 +73,16 @@ func (g Grammar) parseParagraph(data []byte) ([]field, error) {
 }
 
 // checkText refuses what is not readable text: bytes that are not UTF-8, control characters but tab and line feed, and
-// code points that are no characters. Programs differ in what they do with those.
+// code points that are no characters. Programs differ in what they do with those. So they do with Unicode's own separators
+// of lines and paragraphs: to what splits text with Python's splitlines, as python-debian does, a field begins behind one.
 func checkText(data []byte) error {
 	for i := 0; i < len(data); {
 		r, size := utf8.DecodeRune(data[i:])
-		if bad := refusal.Rune(r, size); bad != "" {
+		bad := refusal.Rune(r, size)
+		if r == '\u2028' || r == '\u2029' {
+			bad = fmt.Sprintf("separator %U", r)
+		}
+		if bad != "" {
 			return fmt.Errorf("line %d: %s", 1+bytes.Count(data[:i], []byte("\n")), bad)
 		}
 		i += size

@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -38,16 +39,20 @@ func (a Alternative) Accepts(version string) bool {
 // Lists of relations longer than this are refused: no package comes near, and apt's cache holds them all.
 const maxRelations = 4096
 
+// aptLast is how many characters apt wants to see behind the last parenthesis of a field that opens, the one that closes
+// among them (ParseDepends in its apt-pkg/deb/deblistparser.cc; apt 2.6 and before): it has them for "(= 3)" and not for "(=3)".
+const aptLast = 4
+
 // relationForm is an alternative of Debian Policy 7.1 as binary packages may have it: no restrictions to architectures
 // or build profiles, which belong into source packages and make apt refuse the whole index.
 //
 // The second is what foreign packages have besides: names of other letters, and the operators < and >, which mean <= and
-// >= to dpkg.
+// >= to dpkg, or none before a version, which means =.
 var relationForm = [2]*regexp.Regexp{
 	regexp.MustCompile(`^([a-z0-9][a-z0-9+.-]+)(?::([a-z0-9][a-z0-9-]*))?` +
 		`(?:[ \t\n]*\([ \t\n]*(<<|<=|=|>=|>>)[ \t\n]*([^ \t\n()]+)[ \t\n]*\))?$`),
 	regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9+._-]*)(?::([a-z0-9][a-z0-9-]*))?` +
-		`(?:[ \t\n]*\([ \t\n]*(<<|<=|<|=|>=|>>|>)[ \t\n]*([^ \t\n()]+)[ \t\n]*\))?$`),
+		`(?:[ \t\n]*\([ \t\n]*(<<|<=|<|=|>=|>>|>|)[ \t\n]*([^ \t\n()]+)[ \t\n]*\))?$`),
 }
 
 // ParseRelations takes a relationship field of a binary package apart, such as Depends or Provides. The empty field has
@@ -57,6 +62,12 @@ func ParseRelations(field string) ([]Relation, error) { return Strict.parseRelat
 func (g Grammar) parseRelations(field string) ([]Relation, error) {
 	if field == "" {
 		return nil, nil
+	}
+	if field[0] == '\n' {
+		return nil, errors.New("its first line is empty, where dpkg wants the first relation")
+	}
+	if i := strings.LastIndexByte(field, '('); i >= 0 && len(strings.TrimLeft(field[i+1:], " \t\n")) < aptLast {
+		return nil, fmt.Errorf("%q at its end makes apt refuse the whole index: write a space before the version", refusal.Shorten(field[i:]))
 	}
 	parts := strings.Split(field, ",")
 	relations := make([]Relation, 0, len(parts))
@@ -89,7 +100,11 @@ func (g Grammar) parseAlternative(text string) (Alternative, error) {
 			return Alternative{}, err
 		}
 	}
-	return Alternative{Name: m[1], Architecture: m[2], Operator: m[3], Version: m[4]}, nil
+	a := Alternative{Name: m[1], Architecture: m[2], Operator: m[3], Version: m[4]}
+	if a.Version != "" && a.Operator == "" {
+		a.Operator = "="
+	}
+	return a, nil
 }
 
 // checkRelations tells whether the value of the relationship field called name is well formed. Only a package's own

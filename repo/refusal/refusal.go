@@ -5,8 +5,11 @@ package refusal
 
 import (
 	"fmt"
+	"path"
 	"runtime"
 	"slices"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
@@ -56,6 +59,25 @@ func Rune(r rune, size int) string {
 		return fmt.Sprintf("code point %U, which is no character", r)
 	}
 	return ""
+}
+
+// MaxPath is how many bytes the path of a package in an index may have.
+const MaxPath = 512
+
+// Path tells whether name may be that of somebody else's package in an index: a clean relative path that ends in ext, of
+// letters and digits of any script, spaces, and those marks that apt, dnf and zypper bring into a URL rightly or that need
+// nothing. (apt leaves # and ? as they are, which end the path of a URL, and quotes and brackets that some servers refuse.)
+func Path(name, ext string) error {
+	if !strings.HasSuffix(name, ext) || path.Clean(name) != name || strings.HasPrefix(name, "../") || len(name) > MaxPath ||
+		strings.ContainsRune("/ -", rune(name[0])) || strings.ContainsFunc(name, outsidePath) {
+		return fmt.Errorf("file name %q is not fit for an index: expected a relative path without . and .. that ends in %s, of "+
+			"letters, digits, spaces and . + ~ ^ _ : = , @ %% ( ) [ ] ! & ' -", Shorten(name), ext)
+	}
+	return nil
+}
+
+func outsidePath(r rune) bool {
+	return !unicode.In(r, unicode.L, unicode.M, unicode.N) && !strings.ContainsRune(" .+~^_:=,@%()[]!&'/-", r)
 }
 
 // Each calls f for the numbers below n, on all processors, and returns the error for the lowest number that has one. A

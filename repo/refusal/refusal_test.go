@@ -3,6 +3,7 @@ package refusal
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -55,5 +56,21 @@ func TestRune(t *testing.T) {
 	}
 	if Rune(0xfffd, 1) == "" {
 		t.Error("what is not UTF-8 is accepted")
+	}
+}
+
+// TestPath holds foreign paths to what is said of them; which of them clients can fetch, the tests of package dir show.
+func TestPath(t *testing.T) {
+	for _, good := range []string{"a.deb", "_a/.b/~c+(1)&[d]'!=@,%3a^.deb", "für dich/日本 .deb", "cafe\u0301.deb", "a/-b.deb", strings.Repeat("a", MaxPath-4) + ".deb"} {
+		if err := Path(good, ".deb"); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{"", ".deb/", "a.rpm", "/a.deb", "../a.deb", "a/../b.deb", "./a.deb", "a//b.deb", " a.deb", "-a.deb", "a#.deb", "a?.deb",
+		"a\".deb", "a<.deb", "a\\b.deb", "a\n.deb", "a\tb.deb", "a\xff.deb", "a\u2028b.deb", "a\u202eb.deb", "a\ufffdb.deb", "a*.deb", "a;b.deb", "$a.deb", "a`.deb",
+		strings.Repeat("a", MaxPath-3) + ".deb"} {
+		if Path(bad, ".deb") == nil {
+			t.Errorf("%q is accepted", bad)
+		}
 	}
 }
