@@ -2,6 +2,7 @@ package yum
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"math/rand"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -122,6 +124,34 @@ func TestRefusedNames(t *testing.T) {
 		if _, err := ReadPackage(bytes.NewReader(data), int64(len(data)), href); err == nil {
 			t.Errorf("href %q: accepted", href)
 		}
+	}
+}
+
+// Of other people's packages one that does not name its source package is a source package, as it is to createrepo_c, whose
+// files have no folders.
+func TestForeign(t *testing.T) {
+	values := slices.DeleteFunc(goodValues(), func(v value) bool { return v.tag == tagSourceRPM || v.tag == tagDirNames || v.tag == tagBaseNames })
+	values = append(values, strs(tagDirNames, ""), strs(tagBaseNames, "odd.spec"))
+	slices.SortFunc(values, func(a, b value) int { return cmp.Compare(a.tag, b.tag) })
+	data := assemble(headerOf(regionMain, values...), []byte("payload"))
+	m := Reader{Foreign: true}
+	dir := t.TempDir()
+	p, err := m.ReadPackage(bytes.NewReader(data), int64(len(data)), "_für dich/odd (1).rpm")
+	if err != nil || p.Arch != "src" {
+		t.Fatalf("got %+v, %v", p, err)
+	}
+	write(t, filepath.Join(dir, p.Href), string(data))
+	theirs := meant[0].undo(string(createrepo(t, dir)["primary"]))
+	ours := `<x xmlns="http://linux.duke.edu/metadata/common" xmlns:rpm="http://linux.duke.edu/metadata/rpm">` + string(p.Primary) + "</x>"
+	if got, want := parseXML(t, []byte(ours)).Children, parseXML(t, []byte(theirs)).Children; !reflect.DeepEqual(got, want) {
+		t.Errorf("ours\n%v\ncreaterepo_c\n%v", got, want)
+	}
+	if _, err := m.ReadPackage(bytes.NewReader(data), int64(len(data)), "a?.rpm"); err == nil {
+		t.Error("a name that cuts a URL short is accepted")
+	}
+	data = forge(value{tagSourceRPM, kindString, 1, []byte{0}}) // it says that it has one
+	if p, err := m.ReadPackage(bytes.NewReader(data), int64(len(data)), "a.rpm"); err != nil || p.Arch != "x86_64" {
+		t.Errorf("got %+v, %v", p, err)
 	}
 }
 

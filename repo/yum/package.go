@@ -59,6 +59,9 @@ type Reader struct {
 	// it returns when that is done. Only hostile packages, or those of ten thousands of files, have, and they can take
 	// some 200 MB each: whoever reads several at a time can have these come one after the other.
 	Large func() (done func())
+	// Foreign is for packages that others made: their files may be called as people call files, and source packages need
+	// not say that they are, as those of old versions of rpm do not.
+	Foreign bool
 
 	head, buffer []byte
 	out          bytes.Buffer
@@ -73,7 +76,7 @@ const (
 // ReadPackage is the function ReadPackage, but the fragments are good only until the next call.
 func (m *Reader) ReadPackage(r io.ReaderAt, size int64, href string) (p *Package, err error) {
 	defer refusal.Recover(href, &err)
-	if err := checkHref(href); err != nil {
+	if err := m.checkHref(href); err != nil {
 		return nil, err
 	}
 	begun, err := m.begin(r, size)
@@ -90,7 +93,7 @@ func (m *Reader) ReadPackage(r io.ReaderAt, size int64, href string) (p *Package
 	if err != nil {
 		return nil, err
 	}
-	record, err := newRecord(f)
+	record, err := m.newRecord(f)
 	if err != nil {
 		return nil, err
 	}
@@ -153,10 +156,17 @@ func (p *Package) check() error {
 	return nil
 }
 
+func (m *Reader) checkHref(href string) error {
+	if m.Foreign {
+		return refusal.Path(href, ".rpm")
+	}
+	return checkHref(href)
+}
+
 // checkHref tells whether a name may be that of a package in an index: a clean relative path, of characters that mean
 // nothing to a shell or in a URL.
 func checkHref(href string) error {
-	if !hrefForm.MatchString(href) || path.Clean(href) != href || len(href) > 512 {
+	if !hrefForm.MatchString(href) || path.Clean(href) != href || len(href) > refusal.MaxPath {
 		return fmt.Errorf("file name %q is not fit for an index: expected a relative path without . and .. that ends in "+
 			".rpm, of letters, digits and . + ~ ^ _ : = , @ -", refusal.Shorten(href))
 	}

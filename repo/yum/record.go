@@ -43,9 +43,10 @@ var (
 )
 
 // newRecord reads what the indexes say of a package out of its headers. Size, digest and href are not said there.
-func newRecord(f *file) (*record, error) {
+func (m *Reader) newRecord(f *file) (*record, error) {
 	r := &record{headerStart: f.start, headerEnd: f.end, size: f.size}
-	for _, step := range []func(*file) error{r.readTexts, r.readNumbers, r.readFiles, r.readRelations, r.readChanges} {
+	readTexts := func(f *file) error { return r.readTexts(f, m.Foreign) }
+	for _, step := range []func(*file) error{readTexts, r.readNumbers, r.readFiles, r.readRelations, r.readChanges} {
 		if err := step(f); err != nil {
 			return nil, err
 		}
@@ -53,8 +54,9 @@ func newRecord(f *file) (*record, error) {
 	return r, nil
 }
 
-// readTexts fills in the values that are strings.
-func (r *record) readTexts(f *file) error {
+// readTexts fills in the values that are strings. What does not name its source package is one, to rpm and to createrepo_c.
+// Among our own packages it is one whose maker forgot the name.
+func (r *record) readTexts(f *file, foreign bool) error {
 	var version, release string
 	for _, field := range []struct {
 		to  *string
@@ -70,7 +72,9 @@ func (r *record) readTexts(f *file) error {
 			return err
 		}
 	}
-	if _, source := f.main.entries[tagSourcePackage]; source {
+	_, source := f.main.entries[tagSourcePackage]
+	_, named := f.main.entries[tagSourceRPM]
+	if source || foreign && !named {
 		r.arch = "src"
 	}
 	epoch, _, err := f.main.number(tagEpoch, kindInt32)
@@ -81,7 +85,7 @@ func (r *record) readTexts(f *file) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	if r.sourceRPM == "" && r.arch != "src" {
+	if r.sourceRPM == "" && r.arch != "src" && !foreign {
 		return errors.New("does not name its source package: rpm would take it for one")
 	}
 	return nil

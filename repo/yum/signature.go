@@ -90,7 +90,7 @@ func ParseHeader(data []byte) (h *Header, err error) {
 	}
 	f := &file{main: main}
 	r := new(record)
-	if err := r.readTexts(f); err != nil {
+	if err := r.readTexts(f, false); err != nil {
 		return nil, err
 	}
 	built, _, err := main.number(tagBuildTime, kindInt32)
