@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -231,14 +232,15 @@ func (p *program) indexDir(ctx context.Context, root string, cfg dir.Config) err
 	if p.output == "json" {
 		return p.printJSON(result)
 	}
-	for _, why := range result.Refused {
+	out := slices.Concat(result.Refused, result.Copies)
+	for _, why := range out {
 		fmt.Fprintf(p.stderr, "pkgs: left out: %s\n", why)
 	}
 	for _, why := range result.Anew {
 		fmt.Fprintf(p.stderr, "pkgs: made anew: %s\n", why)
 	}
 	fmt.Fprintf(p.stdout, "%s: %d debs and %d rpms indexed, %d of them read, %d left out\n", root, result.Debs, result.Rpms,
-		result.Read-len(result.Refused), len(result.Refused))
+		result.Read, len(out))
 	return nil
 }
 

@@ -69,6 +69,8 @@ func TestApt(t *testing.T) {
 	}
 	oddDebs(t, pool)
 	os.Rename(filepath.Join(pool, "odd0.deb"), filepath.Join(pool, "epoch_3%3a1.0_amd64.deb"))
+	os.Mkdir(filepath.Join(pool, "für dich"), 0o755)
+	os.Rename(filepath.Join(pool, "odd1.deb"), filepath.Join(pool, "für dich/[colons] & 'more'  (1)!.deb"))
 	cfg := Config{
 		Compress: []packed.Compression{packed.Gzip, packed.XZ, packed.Zstd}, Contents: true,
 		Release: apt.Config{Date: date, ValidUntil: date.AddDate(50, 0, 0), Origin: "Örigin", Label: "Label", Suite: "stable",
@@ -106,8 +108,8 @@ func TestApt(t *testing.T) {
 				continue
 			}
 			into := t.TempDir()
-			tool(t, into, "apt", "apt-get", append(append([]string(nil), options...), "download", "p00", "p02", "p01:arm64", "epoch")...)
-			if got, _ := filepath.Glob(filepath.Join(into, "*.deb")); len(got) != 4 {
+			tool(t, into, "apt", "apt-get", append(append([]string(nil), options...), "download", "p00", "p02", "p01:arm64", "epoch", "colons")...)
+			if got, _ := filepath.Glob(filepath.Join(into, "*.deb")); len(got) != 5 {
 				t.Errorf("%s: apt downloaded %q", source, got)
 			}
 		}
@@ -155,6 +157,8 @@ func TestYumClients(t *testing.T) {
 	for i := range 100 {
 		addRpm(t, dir, fmt.Sprintf("p%02d", i), "1.0", []string{"x86_64", "noarch"}[i%2])
 	}
+	os.Mkdir(filepath.Join(dir, "für dich"), 0o755)
+	os.Rename(filepath.Join(dir, "p01-1.0-1.noarch.rpm"), filepath.Join(dir, "für dich/_[p] & 'more'%20  (1)!.rpm"))
 	oddRpms(t, dir)
 	for _, c := range []packed.Compression{packed.Gzip, packed.XZ, packed.Zstd} {
 		rpmsToRead(t, dir, c)
@@ -178,14 +182,14 @@ func TestYumClients(t *testing.T) {
 		if got := strings.Fields(run("repoquery", "--advisory=EX-2026:1", "--queryformat", "%{name}")); !slices.Equal(got, []string{"odd0", "p00"}) {
 			t.Errorf("%s: dnf repoquery --advisory finds %q", c, got)
 		}
-		run("--assumeyes", "install", "p00") // checks size and digest
+		run("--assumeyes", "install", "p00", "p01") // checks size and digest
 	}
 
 	rpmsToRead(t, dir, packed.Gzip)
 	out := t.TempDir()
 	tool(t, out, "createrepo-c", "mergerepo_c", "--no-database", "--simple-md-filenames", "--outputdir", out, "--repo", "file://"+dir, "--repo", "file://"+dir)
-	if got := strings.Count(gunzip(t, filepath.Join(out, "repodata/primary.xml.gz")), "<package "); got != 108 {
-		t.Errorf("mergerepo_c finds %d packages, want 108", got)
+	if got := strings.Count(gunzip(t, filepath.Join(out, "repodata/primary.xml.gz")), "<package "); got != 109 {
+		t.Errorf("mergerepo_c finds %d packages, want 109", got)
 	}
 }
 

@@ -18,6 +18,10 @@
 //
 // # How
 //
+// Packages are looked for in all folders below the directory, and in those that symbolic links in it lead to. A link to a
+// file that is found by its own name counts for nothing, so that kubelet-latest.rpm may be one; of other files with the same
+// bytes the first is indexed.
+//
 // All packages are read, as many at a time as there are processors, before anything is written. Of each there remains a
 // record: what the indexes say of it. Records go to a file without a name, since those of a hundred thousand packages are
 // many times larger than memory may be; only what they are sorted by is held. The indexes are then written in one pass
@@ -91,12 +95,14 @@ type Config struct {
 
 // Result says what was done.
 type Result struct {
-	// Debs and Rpms are how many packages are in the indexes. Read are those that were read, the others had a record.
+	// Debs and Rpms are how many packages are in the indexes. Read are those of them that were read, the others had a record.
 	Debs int `json:"debs"`
 	Rpms int `json:"rpms"`
 	Read int `json:"read"`
 	// Refused says why packages are not in the indexes.
 	Refused []string `json:"refused,omitempty"`
+	// Copies says which files are not in the indexes because one with the same bytes is.
+	Copies []string `json:"copies,omitempty"`
 	// Anew says what of the state was damaged or did not fit, and was made anew.
 	Anew []string `json:"anew,omitempty"`
 	// Written and Removed are the files that changed, relative to the directory.
@@ -245,6 +251,11 @@ func (r *run) openSigner(ctx context.Context) (wait func() error) {
 func (r *run) refuse(why error) {
 	r.result.Refused = append(r.result.Refused, why.Error())
 	r.Log.Info("package refused", "reason", why)
+}
+
+// copy notes that a file is not indexed because it has the bytes of another.
+func (r *run) copy(of, indexed string) {
+	r.result.Copies = append(r.result.Copies, fmt.Sprintf("%s: is a copy of %s", of, indexed))
 }
 
 // suite is the name of the folder below dists/.

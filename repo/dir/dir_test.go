@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -29,11 +28,11 @@ var (
 func config() Config { return Config{Release: apt.Config{Date: date}} }
 
 // addDeb and addRpm put a package into a directory. Its file is older than two seconds.
-func addDeb(t testing.TB, dir, name, version, arch string) string {
+func addDeb(t testing.TB, dir, name, version, arch string, more ...string) string {
 	t.Helper()
 	m := deb.Meta{Package: name, Version: version, Architecture: arch, Maintainer: "Some One <a@example.org>", Section: "net",
 		Priority: "optional", Summary: "A test", Description: "It tests.", Time: built}
-	return add(t, dir, m.FileName(), name, func(file string, tree *payload.Tree, c *payload.Compressor) error {
+	return add(t, dir, m.FileName(), append(more, "/usr/bin/"+name), func(file string, tree *payload.Tree, c *payload.Compressor) error {
 		return deb.WriteFile(context.Background(), file, m, tree, c)
 	})
 }
@@ -42,15 +41,18 @@ func addRpm(t testing.TB, dir, name, version, arch string) string {
 	t.Helper()
 	m := rpm.Meta{Name: name, Version: version, Release: "1", Arch: arch, Summary: "A test", Description: "It tests.",
 		License: "MIT", BuildHost: "localhost", Time: built}
-	return add(t, dir, m.FileName(), name, func(file string, tree *payload.Tree, c *payload.Compressor) error {
+	return add(t, dir, m.FileName(), []string{"/usr/bin/" + name}, func(file string, tree *payload.Tree, c *payload.Compressor) error {
 		return rpm.WriteFile(context.Background(), file, m, tree, c, nil)
 	})
 }
 
-func add(t testing.TB, dir, base, name string, write func(string, *payload.Tree, *payload.Compressor) error) string {
+func add(t testing.TB, dir, base string, programs []string, write func(string, *payload.Tree, *payload.Compressor) error) string {
 	t.Helper()
-	tree, err := payload.NewTree(payload.Entry{Path: "/usr/bin/" + name, Mode: 0o755, Content: payload.Bytes([]byte("#!/bin/sh\n"))},
-		payload.Entry{Path: "/usr/share/common", Mode: 0o644, Content: payload.Bytes([]byte("x\n"))})
+	entries := []payload.Entry{{Path: "/usr/share/common", Mode: 0o644, Content: payload.Bytes([]byte("x\n"))}}
+	for _, name := range programs {
+		entries = append(entries, payload.Entry{Path: name, Mode: 0o755, Content: payload.Bytes([]byte("#!/bin/sh\n"))})
+	}
+	tree, err := payload.NewTree(entries...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,14 +289,15 @@ func TestRefused(t *testing.T) {
 	}
 	os.Mkdir(filepath.Join(dir, "folder.deb"), 0o755)
 	os.Symlink("nowhere", filepath.Join(dir, "dangling.rpm"))
-	os.Link(filepath.Join(dir, "debs/deb000_1.0-1_amd64.deb"), filepath.Join(dir, "debs/twin.deb"))
+	other := filepath.Join(t.TempDir(), "other") // the same package with other bytes
+	os.Rename(addDeb(t, other, "deb000", "1.0-1", "amd64", "/usr/bin/more"), filepath.Join(dir, "debs/twin.deb"))
 	clean(t, dir)
 	_, err := Index(context.Background(), dir, config())
 	var refused *RefusedError
 	if !errors.As(err, &refused) || len(refused.Problems) != 5 {
 		t.Fatalf("got %v", err)
 	}
-	for _, name := range append(bad, "dangling.rpm", "debs/twin.deb: is deb000 1.0-1 for amd64, which debs/deb000_1.0-1_amd64.deb is, too") {
+	for _, name := range append(bad, "dangling.rpm", "debs/twin.deb: is deb000 1.0-1 for amd64, which debs/deb000_1.0-1_amd64.deb is, too, with other bytes") {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in: %v", name, err)
 		}
@@ -338,33 +341,6 @@ func TestStale(t *testing.T) {
 		if _, ok := third[name]; ok == hashed(name) {
 			t.Errorf("%s: there is %v", name, ok)
 		}
-	}
-}
-
-// A directory may be called by a link, and what is called like a package but is none is refused without being waited for.
-func TestWalk(t *testing.T) {
-	dir := fill(t, 2)
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(dir, link); err != nil {
-		t.Fatal(err)
-	}
-	if r := mustIndex(t, link, config()); r.Debs != 2 || r.Rpms != 2 {
-		t.Errorf("%d debs and %d rpms by way of a link, expected 2 and 2", r.Debs, r.Rpms)
-	}
-	for _, update := range []bool{false, true} {
-		cfg := config()
-		cfg.Update, cfg.SkipInvalid = update, true
-		pipe, folder := filepath.Join(dir, "pipe.deb"), filepath.Join(dir, "folder.rpm")
-		if err := errors.Join(syscall.Mkfifo(pipe, 0o644), os.Mkdir(folder, 0o755), os.Symlink("gone", filepath.Join(dir, "x.deb"))); err != nil {
-			t.Fatal(err)
-		}
-		r := mustIndex(t, dir, cfg)
-		if got := strings.Join(r.Refused, "\n"); r.Debs != 2 || len(r.Refused) != 2 || !strings.Contains(got, "pipe.deb: is not a regular file") || !strings.Contains(got, "x.deb: no such file") {
-			t.Errorf("update %v: %d debs, and refused %q", update, r.Debs, got)
-		}
-		os.RemoveAll(pipe)
-		os.RemoveAll(folder)
-		os.Remove(filepath.Join(dir, "x.deb"))
 	}
 }
 

@@ -8,13 +8,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,54 +26,6 @@ type file struct {
 	path  string
 	size  int64
 	mtime time.Time
-}
-
-// walk finds the package files below the directory, in the order of their paths. Links to files are followed, links to
-// directories are not.
-func (r *run) walk(ctx context.Context) (debs, rpms []file, err error) {
-	prefix := strings.TrimSuffix(filepath.Join(r.root, "x"), "x")
-	err = filepath.WalkDir(r.root+"/", func(name string, entry fs.DirEntry, err error) error { // "/", since it may be a link
-		if err != nil {
-			return err
-		}
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		rel := filepath.ToSlash(strings.TrimPrefix(name, prefix))
-		if entry.IsDir() {
-			if rel == stateFolder {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		ext := path.Ext(rel)
-		if ext != ".deb" && ext != ".rpm" {
-			return nil
-		}
-		kind := entry.Type()
-		if kind == fs.ModeSymlink {
-			info, err := os.Stat(name)
-			if err != nil {
-				r.refuse(err)
-				return nil
-			}
-			kind = info.Mode().Type()
-		}
-		if !kind.IsRegular() {
-			r.refuse(notRegular(rel))
-			return nil
-		}
-		switch {
-		case ext == ".rpm":
-			rpms = append(rpms, file{path: rel})
-		case r.Dists && !strings.HasPrefix(rel, "pool/"):
-			r.refuse(fmt.Errorf("%s: lies outside of pool, where the layout dists has its packages: move it there", rel))
-		default:
-			debs = append(debs, file{path: rel})
-		}
-		return nil
-	})
-	return debs, rpms, err
 }
 
 func notRegular(name string) error { return fmt.Errorf("%s: is not a regular file", name) }
@@ -184,7 +133,6 @@ func (r *run) read(ctx context.Context, b *book, files []file) (err error) {
 			unknown = append(unknown, file)
 		}
 	}
-	r.result.Read += len(unknown)
 	if err := r.readAll(ctx, b, unknown); err != nil {
 		return err
 	}
@@ -261,15 +209,23 @@ func (r *run) readOne(read reader, from *file) (entry, [][]byte, error) {
 	return read(in, *from)
 }
 
-// sort orders the entries, and refuses those that clients could not tell from the one before.
+// sort orders the entries, and leaves out those that clients could not tell from the one before: a copy of it can be
+// done without, and anything else is refused.
 func (b *book) sort(r *run) {
 	slices.SortFunc(b.entries, b.format.compare)
 	kept := b.entries[:0]
 	for _, e := range b.entries {
 		if n := len(kept); n > 0 && b.format.same(kept[n-1], e) {
-			r.refuse(fmt.Errorf("%s: is %s %s for %s, which %s is, too: clients cannot tell them apart", e.path, e.name,
-				e.version, e.arch, kept[n-1].path))
+			if before := kept[n-1]; before.sum == e.sum {
+				r.copy(e.path, before.path)
+			} else {
+				r.refuse(fmt.Errorf("%s: is %s %s for %s, which %s is, too, with other bytes: clients cannot tell them apart, so "+
+					"remove one", e.path, e.name, e.version, e.arch, before.path))
+			}
 			continue
+		}
+		if !e.old {
+			r.result.Read++
 		}
 		kept = append(kept, e)
 	}
