@@ -73,34 +73,44 @@ func Audit(ctx context.Context, b bucket.Bucket, stream layout.Stream, trusted *
 	return report, report.promotions(ctx, b, state, sums)
 }
 
-// audit checks the record of a publication that followed another.
+// audit checks the record of a publication that followed another, and who signed the publication.
 func (m *Manifest) audit(before *Manifest, trusted *keys.Keyring) error {
-	wrong := func(format string, args ...any) error {
-		return &ChainError{Stream: m.Stream, Serial: m.Serial, Err: fmt.Errorf(format, args...)}
-	}
-	r := &m.Record
-	switch {
-	case r.By == "":
-		return wrong("the record does not say who published")
-	case r.Reason == "":
-		return wrong("the record does not say why")
-	case len(r.Config) != 64:
-		return wrong("the record does not say with which configuration")
-	}
-	old, all := before.digests(), m.digests()
-	if !slices.Equal(r.Added, only(all, old)) || !slices.Equal(r.Removed, only(old, all)) {
-		return wrong("the record says that %d packages came and %d went, and the manifests differ by others", len(r.Added), len(r.Removed))
+	if err := m.recorded(before); err != nil {
+		return err
 	}
 	signed, err := m.signed(before, trusted)
 	if err != nil {
-		return wrong("%w", err)
+		return m.broken("%w", err)
 	}
 	for _, s := range signed {
-		if !slices.Contains(r.Keys, s.Key.Fingerprint) {
-			return wrong("the index is signed by %s, and the record names %v", s.Key.Fingerprint, r.Keys)
+		if !slices.Contains(m.Record.Keys, s.Key.Fingerprint) {
+			return m.broken("the index is signed by %s, and the record names %v", s.Key.Fingerprint, m.Record.Keys)
 		}
 	}
 	return nil
+}
+
+// recorded checks the record of a publication that followed another, as far as it takes no key.
+func (m *Manifest) recorded(before *Manifest) error {
+	r := &m.Record
+	switch {
+	case r.By == "":
+		return m.broken("the record does not say who published")
+	case r.Reason == "":
+		return m.broken("the record does not say why")
+	case len(r.Config) != 64:
+		return m.broken("the record does not say with which configuration")
+	}
+	old, all := before.digests(), m.digests()
+	if !slices.Equal(r.Added, only(all, old)) || !slices.Equal(r.Removed, only(old, all)) {
+		return m.broken("the record says that %d packages came and %d went, and the manifests differ by others", len(r.Added), len(r.Removed))
+	}
+	return nil
+}
+
+// broken is the error that the record of a publication is wrong.
+func (m *Manifest) broken(format string, args ...any) error {
+	return &ChainError{Stream: m.Stream, Serial: m.Serial, Err: fmt.Errorf(format, args...)}
 }
 
 // signed are the signatures on the indexes that were made for this very publication, and at its time: apt's has its date,

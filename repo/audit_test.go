@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"sigs.k8s.io/pkgs/repo/bucket"
-	"sigs.k8s.io/pkgs/repo/layout"
 )
 
 // audited is a stream in production with three publications, the first two of which were promoted at once.
@@ -126,51 +125,64 @@ func TestAudit(t *testing.T) {
 	}
 }
 
+// chainOf are the manifests of the stream in a bucket, the first one first.
+func chainOf(t testing.TB, b bucket.Bucket) []*Manifest {
+	t.Helper()
+	state, err := ReadState(t.Context(), b, streamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chain []*Manifest
+	if err := walk(t.Context(), b, state, func(m *Manifest, _ string) bool { chain = append(chain, m); return true }); err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(chain)
+	return chain
+}
+
+// rewrittenChain makes a bucket like another, whose chain is whole after a change of the second manifest.
+func rewrittenChain(t testing.TB, whole *bucket.Memory, change func(m *Manifest)) bucket.Bucket {
+	t.Helper()
+	state, err := ReadState(t.Context(), whole, streamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, previous := whole.Clone(), ""
+	head := state.Head
+	for i, m := range chainOf(t, whole) {
+		forged := *m
+		forged.Record.Added, forged.Record.Removed = slices.Clone(m.Record.Added), slices.Clone(m.Record.Removed)
+		forged.Objects = slices.Clone(m.Objects)
+		forged.Previous = previous
+		if i == 1 {
+			change(&forged)
+		}
+		data, err := encodeJSON(forged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		previous = digest(data)
+		if _, err := b.Put(t.Context(), streamName.Manifest(m.Serial, previous), text(data), bucket.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head.Manifest, head.Promotion, head.Before = previous, nil, nil
+	data, err := encodeJSON(head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Put(t.Context(), streamName.Head(), text(data), bucket.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // TestAuditForged rewrites a record and then everything that names it, up to HEAD, as somebody can who may write to the
 // bucket. What the index signed is found all the same.
 func TestAuditForged(t *testing.T) {
 	p := audited(t)
 	whole := p.Bucket.(*bucket.Memory)
-	state, err := ReadState(t.Context(), whole, streamName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var chain []*Manifest
-	if err := walk(t.Context(), whole, state, func(m *Manifest, _ string) bool { chain = append(chain, m); return true }); err != nil {
-		t.Fatal(err)
-	}
-	slices.Reverse(chain)
-	// forge makes a bucket whose chain is whole, after a change of the second manifest.
-	forge := func(change func(m *Manifest)) bucket.Bucket {
-		b, previous := whole.Clone(), ""
-		head := state.Head
-		for i, m := range chain {
-			forged := *m
-			forged.Record.Added, forged.Record.Removed = slices.Clone(m.Record.Added), slices.Clone(m.Record.Removed)
-			forged.Objects = slices.Clone(m.Objects)
-			forged.Previous = previous
-			if i == 1 {
-				change(&forged)
-			}
-			data, err := encodeJSON(forged)
-			if err != nil {
-				t.Fatal(err)
-			}
-			previous = digest(data)
-			if _, err := b.Put(t.Context(), streamName.Manifest(m.Serial, previous), text(data), bucket.PutOptions{}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		head.Manifest, head.Promotion = previous, nil
-		data, err := encodeJSON(head)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := b.Put(t.Context(), streamName.Head(), text(data), bucket.PutOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
+	first := chainOf(t, whole)[0]
 	for what, c := range map[string]struct {
 		change func(m *Manifest)
 		want   string
@@ -183,10 +195,10 @@ func TestAuditForged(t *testing.T) {
 		"keys":           {func(m *Manifest) { m.Record.Keys = []string{"0123"} }, "and the record names [0123]"},
 		"what came":      {func(m *Manifest) { m.Record.Added = m.Record.Added[1:] }, "the manifests differ by others"},
 		"what went":      {func(m *Manifest) { m.Record.Removed = []string{"deb/x.deb"} }, "the manifests differ by others"},
-		"the index":      {func(m *Manifest) { m.Pointers = chain[0].Pointers }, ""},
+		"the index":      {func(m *Manifest) { m.Pointers = first.Pointers }, ""},
 		"the signatures": {func(m *Manifest) { m.Pointers = nil }, "no index was signed at"},
 	} {
-		_, err := Audit(t.Context(), forge(c.change), streamName, p.Keyring)
+		_, err := Audit(t.Context(), rewrittenChain(t, whole, c.change), streamName, p.Keyring)
 		if what == "the index" { // another publication's is not this one's
 			c.want = "which the manifest does not hold"
 		}
@@ -197,8 +209,5 @@ func TestAuditForged(t *testing.T) {
 		case c.want != "" && (!errors.As(err, &broken) || broken.Serial != 2 || !strings.Contains(err.Error(), c.want)):
 			t.Errorf("%s: error %v, want one that says %q", what, err, c.want)
 		}
-	}
-	if len(chain) != 3 || layout.ClassOf(streamName.Head()) != layout.State {
-		t.Errorf("%d manifests", len(chain))
 	}
 }

@@ -120,9 +120,9 @@ func (p *Publisher) Promote(ctx context.Context, from bucket.Bucket, stream Stre
 }
 
 // since lists the manifests of another bucket that follow the one which is live here, the newest first, with their digests.
-// Whoever may write to that bucket can write manifests: so the indexes of each must have been signed for it, or be those of
-// the one before. In a bucket that is empty nothing can be taken back, and the newest alone is looked at: the keys of the
-// oldest may not be known any more.
+// Whoever may write to that bucket can write manifests, and they become part of this bucket's record: so each must pass an
+// audit. In a bucket that is empty nothing can be taken back, and of the signatures those of the newest alone are looked at:
+// the keys of the oldest may not be known any more.
 func (p *Publisher) since(ctx context.Context, from bucket.Bucket, source, state *State) ([]Ref, error) {
 	diverged := &DivergedError{
 		Stream: source.Head.Stream, From: from.String(), To: p.Bucket.String(), FromSerial: source.Head.Serial, ToSerial: state.Head.Serial,
@@ -138,16 +138,22 @@ func (p *Publisher) since(ctx context.Context, from bucket.Bucket, source, state
 	var later *Manifest
 	var wrong error
 	met := !state.Exists()
-	own := func(before *Manifest) {
-		if later == nil || wrong != nil || !state.Exists() && later.Serial < source.Head.Serial {
+	audit := func(before *Manifest) {
+		if later == nil || wrong != nil {
 			return
 		}
-		if _, err := later.signed(before, p.Keyring); err != nil {
-			wrong = fmt.Errorf("nothing is promoted: %w", &ChainError{Stream: later.Stream, Serial: later.Serial, Err: err})
+		var err error
+		if !state.Exists() && later.Serial < source.Head.Serial {
+			err = later.recorded(before)
+		} else {
+			err = later.audit(before, p.Keyring)
+		}
+		if err != nil {
+			wrong = fmt.Errorf("nothing is promoted: %w", err)
 		}
 	}
 	err := walk(ctx, from, source, func(m *Manifest, sha256 string) bool {
-		own(m)
+		audit(m)
 		later = m
 		if m.Serial == state.Head.Serial {
 			met = sha256 == state.Head.Manifest
@@ -160,7 +166,7 @@ func (p *Publisher) since(ctx context.Context, from bucket.Bucket, source, state
 		err = diverged
 	}
 	if !state.Exists() {
-		own(&Manifest{})
+		audit(&Manifest{})
 	}
 	return refs, cmp.Or(err, wrong)
 }

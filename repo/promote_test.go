@@ -185,6 +185,72 @@ func TestPromoteDiverged(t *testing.T) {
 	}
 }
 
+// TestPromoteRecords has somebody who may write to staging and has no key rewrite the record of a publication, with all that
+// names it. The chain is whole, and yet nothing is promoted that an audit of production would refuse from then on: neither on
+// top of the publication before, nor to an empty bucket. What is promoted passes in both buckets, whichever way it went.
+func TestPromoteRecords(t *testing.T) {
+	from, to := staging(t)
+	mustAdd(t, from, packages(t, "1.35.0", "one"))
+	mustPromote(t, from, to)
+	mustAdd(t, from, packages(t, "1.35.1", "two"))
+	mustAdd(t, from, packages(t, "1.35.2", "three"))
+	staged, live := from.Bucket.(*bucket.Memory), to.Bucket.(*bucket.Memory)
+	for what, c := range map[string]struct {
+		change func(m *Manifest)
+		want   string
+	}{
+		"who":           {func(m *Manifest) { m.Record.By = "" }, "does not say who"},
+		"why":           {func(m *Manifest) { m.Record.Reason = "" }, "does not say why"},
+		"configuration": {func(m *Manifest) { m.Record.Config = "" }, "with which configuration"},
+		"what came":     {func(m *Manifest) { m.Record.Added = m.Record.Added[1:] }, "the manifests differ by others"},
+	} {
+		bad := publisher(t, rewrittenChain(t, staged, c.change))
+		for where, b := range map[string]*bucket.Memory{"production": live.Clone(), "an empty bucket": bucket.NewMemory()} {
+			to := publisher(t, b)
+			before := objects(t, b)
+			var broken *ChainError
+			if _, err := promote(t, bad, to); !errors.As(err, &broken) || broken.Serial != 2 || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s, to %s: error %v, want one that says %q", what, where, err, c.want)
+			}
+			if differ := differences(before, objects(t, b)); len(differ) > 0 {
+				t.Errorf("%s, to %s: written: %q", what, where, differ)
+			}
+		}
+	}
+	// That somebody else had published takes no key to say; which key had signed does.
+	bad := publisher(t, rewrittenChain(t, staged, func(m *Manifest) { m.Record.Keys = []string{"0123"} }))
+	if _, err := promote(t, bad, publisher(t, live.Clone())); err == nil || !strings.Contains(err.Error(), "the record names [0123]") {
+		t.Errorf("keys: %v", err)
+	}
+
+	audits := func(promotions int, publishers ...*Publisher) {
+		t.Helper()
+		for _, p := range publishers {
+			report, err := Audit(t.Context(), p.Bucket, streamName, p.Keyring)
+			if err != nil || p == to && report.Promotions != promotions {
+				t.Errorf("%s: %+v, %v", p.URL, report, err)
+			}
+		}
+	}
+	mustPromote(t, from, to)
+	audits(2, from, to)
+	state, err := ReadState(t.Context(), live, streamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := readPromotion(t.Context(), live, streamName, *state.Head.Promotion)
+	if err != nil || record.By != "promoter" || record.Serial != 3 || record.After != 1 || record.From != staged.String() || !record.Time.Equal(now) || len(record.Config) != 64 {
+		t.Errorf("the record of the promotion is %+v, %v", record, err)
+	}
+	// Production goes on by itself, is brought back to staging, and promoted again.
+	to.Signer = from.Signer
+	carryOut(t, to, testStream(), Change{Resign: true, Reason: "keeping fresh"})
+	mustPromote(t, to, from)
+	mustAdd(t, from, packages(t, "1.35.3", "four"))
+	mustPromote(t, from, to)
+	audits(3, from, to)
+}
+
 // TestPromoteCrashes kills a promotion at every write, and the one that goes on after it, too. Clients find the old state
 // or the new one, and in the end the new one.
 func TestPromoteCrashes(t *testing.T) {

@@ -86,6 +86,7 @@ func TestReplay(t *testing.T) {
 					}
 				}
 			}
+			forged.Record.Added, forged.Record.Removed = only(forged.digests(), m.digests()), only(m.digests(), forged.digests())
 			*m = forged
 		})
 		_, err := to.Promote(t.Context(), staged, testStream())

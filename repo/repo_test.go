@@ -66,7 +66,7 @@ func signer(t testing.TB) *sign.Signer {
 
 func publisher(t testing.TB, b bucket.Bucket) *Publisher {
 	return NewPublisher(Config{
-		Bucket: b, URL: "https://pkgs.example.org", Signer: signer(t), Keyring: signer(t).Keyring(),
+		Bucket: b, URL: "https://pkgs.example.org", Signer: signer(t), Keyring: signer(t).Keyring(), By: "publisher", ConfigDigest: digest([]byte("config")),
 		Now: func() time.Time { return now },
 	})
 }
