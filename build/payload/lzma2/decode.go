@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Decoder is memory for decoding. Its zero value is ready to use, by one goroutine at a time, any number of times. It is
@@ -13,20 +14,17 @@ type Decoder struct {
 	literalContext, literalPosition, positionBits uint
 	state                                         uint32
 	last                                          [4]uint32 // distances, less one
-	out                                           []byte
-	start                                         int // in out, of what belongs to the dictionary
 
-	in    []byte // of a chunk
-	at    int
-	code  uint32
-	width uint32
+	out   []byte // with room for what is to come
+	start int    // in out, of what belongs to the dictionary
+	in    packedChunk
 
-	isMatch      [states][1 << maxPositionBits]probability
-	isRepeat     [states]probability
-	isNotLast    [states]probability
-	isNotSecond  [states]probability
-	isFourth     [states]probability
-	isLong       [states][1 << maxPositionBits]probability
+	isMatch      [16][1 << maxPositionBits]probability
+	isRepeat     [16]probability
+	isNotLast    [16]probability
+	isNotSecond  [16]probability
+	isFourth     [16]probability
+	isLong       [16][1 << maxPositionBits]probability
 	literals     [0x300 << maxLiteralBits]probability
 	matchLength  decodedLengths
 	repeatLength decodedLengths
@@ -65,7 +63,7 @@ func (d *Decoder) Decode(dst, src []byte, size int) ([]byte, error) {
 				return dst, fmt.Errorf("%w: it has %d bytes, expected %d", errData, len(d.out)-len(dst), size)
 			}
 			out := d.out
-			d.out, d.in = nil, nil
+			d.out = nil
 			return out, nil
 		}
 		if control == 1 || control >= 0xe0 {
@@ -112,18 +110,10 @@ func (d *Decoder) chunk(src []byte, n, limit int, modelled *bool) ([]byte, error
 	if !*modelled || len(src) < header+packed || packed < 5 || len(d.out)+n > limit {
 		return nil, errData
 	}
-	d.in = src[header : header+packed]
-	if d.in[0] != 0 {
-		return nil, errData
-	}
-	d.code = uint32(d.in[1])<<24 | uint32(d.in[2])<<16 | uint32(d.in[3])<<8 | uint32(d.in[4])
-	d.at, d.width = 5, 1<<32-1
-	if err := d.run(len(d.out) + n); err != nil {
+	copy(d.in[:], src[header:header+packed])
+	d.out = slices.Grow(d.out, n)
+	if err := d.run(packed, n); err != nil {
 		return nil, err
-	}
-	d.normalize()
-	if d.at != len(d.in) || d.code != 0 {
-		return nil, errData
 	}
 	return src[header+packed:], nil
 }
@@ -146,7 +136,7 @@ func (d *Decoder) reset() {
 		reset(d.isMatch[i][:])
 		reset(d.isLong[i][:])
 	}
-	for _, p := range []*[states]probability{&d.isRepeat, &d.isNotLast, &d.isNotSecond, &d.isFourth} {
+	for _, p := range []*[16]probability{&d.isRepeat, &d.isNotLast, &d.isNotSecond, &d.isFourth} {
 		reset(p[:])
 	}
 	reset(d.literals[:0x300<<(d.literalContext+d.literalPosition)])
@@ -165,260 +155,144 @@ func (d *Decoder) reset() {
 	reset(d.lowest[:])
 }
 
-// run decodes operations until out has end bytes.
-func (d *Decoder) run(end int) error {
-	for len(d.out) < end {
-		position := (len(d.out) - d.start) & (1<<d.positionBits - 1)
-		if d.bit(&d.isMatch[d.state][position]) == 0 {
-			if err := d.literal(); err != nil {
-				return err
+// run decodes n bytes from the packed ones that are in.
+func (d *Decoder) run(packed, n int) error {
+	clear(d.in[packed : packed+maxTaken])
+	c := coder{in: &d.in, at: 5, width: 1<<32 - 1, code: binary.BigEndian.Uint32(d.in[1:])}
+	if d.in[0] != 0 {
+		return errData
+	}
+	at := len(d.out)
+	end := at + n
+	out := d.out[:end]
+	state, positions := d.state, 1<<(d.positionBits&7)-1
+	literalPositions := 1<<(d.literalPosition&7) - 1
+	for at < end {
+		if int(c.at) > packed {
+			return errData
+		}
+		from := at - d.start
+		position := from & positions & 15
+		var bit uint32
+		if bit, c = c.normalize().bit(&d.isMatch[state&15][position]); bit == 0 {
+			before := uint32(0)
+			if from > 0 {
+				before = uint32(out[at-1])
 			}
+			context := from&literalPositions<<(d.literalContext&31) + int(before>>((8-d.literalContext)&31))
+			p := (*[0x300]probability)(d.literals[0x300*context:])
+			if state < firstAfterMatch {
+				out[at], c = c.freeLiteral(p)
+				state = max(state, 3) - 3
+			} else {
+				distance := int(d.last[0]) + 1
+				if distance > from {
+					return errData
+				}
+				out[at], c = c.otherLiteral(p, out[at-distance])
+				if state < 10 {
+					state -= 3
+				} else {
+					state -= 6
+				}
+			}
+			at++
 			continue
 		}
 		var length int
-		if d.bit(&d.isRepeat[d.state]) == 0 {
-			length = d.matchLength.decode(d, position)
-			d.distance(length)
-			d.follow(7, 10)
+		if bit, c = c.normalize().bit(&d.isRepeat[state&15]); bit == 0 {
+			length, c = d.matchLength.decode(c, position)
+			c = d.distance(c, length)
+			state = follow(state, 7, 10)
+		} else if length, c = d.repeat(c, state, position); length == 1 {
+			state = follow(state, 9, 11)
 		} else {
-			if len(d.out) == d.start {
-				return errData
-			}
-			if length = d.repeat(position); length == 1 {
-				d.follow(9, 11)
-			} else {
-				d.follow(8, 11)
-			}
+			state = follow(state, 8, 11)
 		}
 		distance := int(d.last[0]) + 1
-		if distance > len(d.out)-d.start || length > end-len(d.out) || d.at > len(d.in) {
+		if distance > from || length > end-at {
 			return errData
 		}
-		d.copy(distance, length)
-	}
-	return nil
-}
-
-// copy appends what stands distance bytes before the end, which may come about while it is copied.
-func (d *Decoder) copy(distance, length int) {
-	for length > 0 {
-		n := min(length, distance)
-		from := len(d.out) - distance
-		d.out = append(d.out, d.out[from:from+n]...)
-		length -= n
-		distance += n
-	}
-}
-
-func (d *Decoder) follow(afterLiteral, afterMatch uint32) {
-	if d.state < firstAfterMatch {
-		d.state = afterLiteral
-	} else {
-		d.state = afterMatch
-	}
-}
-
-// normalize takes in a byte when the interval has become narrow. Bytes beyond the end are zeros: run and chunk notice
-// that there were none.
-func (d *Decoder) normalize() {
-	if d.width < minWidth {
-		d.width <<= 8
-		d.code <<= 8
-		if d.at < len(d.in) {
-			d.code |= uint32(d.in[d.at])
+		if distance >= length {
+			copy(out[at:at+length], out[at-distance:])
+		} else {
+			repeatBytes(out[at-distance:at+length], distance)
 		}
-		d.at++
+		at += length
 	}
-}
-
-func (d *Decoder) bit(p *probability) uint32 {
-	d.normalize()
-	bound := d.width >> probabilityBits * uint32(*p)
-	if d.code < bound {
-		d.width = bound
-		*p += (1<<probabilityBits - *p) >> moveBits
-		return 0
-	}
-	d.code -= bound
-	d.width -= bound
-	*p -= *p >> moveBits
-	return 1
-}
-
-// literal decodes a byte.
-func (d *Decoder) literal() error {
-	before := uint32(0)
-	at := len(d.out) - d.start
-	if at > 0 {
-		before = uint32(d.out[len(d.out)-1])
-	}
-	context := uint32(at)&(1<<d.literalPosition-1)<<d.literalContext + before>>(8-d.literalContext)
-	p := (*[0x300]probability)(d.literals[0x300*context:])
-	var c byte
-	var taken int
-	if d.state < firstAfterMatch {
-		c, d.code, d.width, taken = freeLiteral(p, d.code, d.width, d.ahead())
-	} else {
-		distance := int(d.last[0]) + 1
-		if distance > at {
-			return errData
-		}
-		c, d.code, d.width, taken = otherLiteral(p, d.code, d.width, d.ahead(), d.out[len(d.out)-distance])
-	}
-	if d.at += taken; d.at > len(d.in) {
+	c = c.normalize()
+	if int(c.at) != packed || c.code != 0 {
 		return errData
 	}
-	d.out = append(d.out, c)
-	switch {
-	case d.state < 4:
-		d.state = 0
-	case d.state < 10:
-		d.state -= 3
-	default:
-		d.state -= 6
-	}
+	d.out, d.state = out, state
 	return nil
 }
 
-// ahead is the next eight bytes, which are at least as many as a literal takes in, the first one highest.
-func (d *Decoder) ahead() (v uint64) {
-	if d.at+8 <= len(d.in) {
-		return binary.BigEndian.Uint64(d.in[d.at:])
+// repeatBytes fills b with repetitions of its first n bytes.
+func repeatBytes(b []byte, n int) {
+	for n < len(b) {
+		n += copy(b[n:], b[:n])
 	}
-	var rest [8]byte
-	if d.at < len(d.in) {
-		copy(rest[:], d.in[d.at:])
-	}
-	return binary.BigEndian.Uint64(rest[:])
 }
 
-// freeLiteral decodes a byte of which nothing is known, and says how many bytes it took in. Most bits of most data are such,
-// and neither can a processor guess most of them. So no jump depends on a bit, what it can lead to is fetched before it is
-// known, and all variables are held in registers.
-func freeLiteral(p *[0x300]probability, code, width uint32, in uint64) (c byte, newCode, newWidth uint32, taken int) {
-	node, now := uint32(1), uint32(p[1])
-	for node < 0x100 {
-		left, right := uint32(p[node<<1]), uint32(p[node<<1+1])
-		if width < minWidth {
-			width <<= 8
-			code = code<<8 | uint32(in>>56)
-			in <<= 8
-			taken++
-		}
-		bound := width >> probabilityBits * now
-		rest := int64(code) - int64(bound)
-		zero := uint32(rest >> 63) // all ones for the bit 0
-		p[node] = probability(int32(now) - (int32(now)+towardsZero&int32(zero))>>moveBits)
-		code = uint32(rest) + bound&zero
-		width -= bound
-		width += (bound - width) & zero
-		now = right ^ (left^right)&zero
-		node = node<<1 + 1 + zero
+func follow(state, afterLiteral, afterMatch uint32) uint32 {
+	if state < firstAfterMatch {
+		return afterLiteral
 	}
-	return byte(node), code, width, taken
-}
-
-// otherLiteral decodes a byte that is not the one that would have made the match before longer.
-func otherLiteral(p *[0x300]probability, code, width uint32, in uint64, not byte) (c byte, newCode, newWidth uint32, taken int) {
-	node, other, same := uint32(1), uint32(not), uint32(0x100)
-	for node < 0x100 {
-		other <<= 1
-		chosen := other & same
-		q := &p[same+chosen+node]
-		if width < minWidth {
-			width <<= 8
-			code = code<<8 | uint32(in>>56)
-			in <<= 8
-			taken++
-		}
-		bound := width >> probabilityBits * uint32(*q)
-		if code < bound {
-			width = bound
-			*q += (1<<probabilityBits - *q) >> moveBits
-			node <<= 1
-			same &^= chosen
-		} else {
-			code -= bound
-			width -= bound
-			*q -= *q >> moveBits
-			node = node<<1 | 1
-			same = chosen
-		}
-	}
-	return byte(node), code, width, taken
-}
-
-func (d *Decoder) tree(p []probability, n uint) uint32 {
-	node := uint32(1)
-	for range n {
-		node = node<<1 | d.bit(&p[node])
-	}
-	return node - 1<<n
-}
-
-func (d *Decoder) reverseTree(p []probability, n uint) (v uint32) {
-	node := uint32(1)
-	for i := range n {
-		bit := d.bit(&p[node])
-		node = node<<1 | bit
-		v |= bit << i
-	}
-	return v
+	return afterMatch
 }
 
 // distance decodes that of a match, see model.distance.
-func (d *Decoder) distance(length int) {
-	v := d.tree(d.slots[min(length-minMatch, len(d.slots)-1)][:], 6)
+func (d *Decoder) distance(c coder, length int) coder {
+	var v, low uint32
+	v, c = c.tree(d.slots[min(length-minMatch, len(d.slots)-1)][:], 6)
 	if slot := v; slot >= 4 {
 		below := uint(slot>>1) - 1
-		v = (2 | slot&1) << below
+		v = (2 | slot&1) << (below & 31)
 		if slot < 14 {
-			v += d.reverseTree(d.middle[v-slot:], below)
+			low, c = c.reverseTree(d.middle[v-slot:], below)
+			v += low
 		} else {
-			v += d.even(below-4) << 4
-			v += d.reverseTree(d.lowest[:], 4)
+			low, c = c.even(below - 4)
+			v += low << 4
+			low, c = c.reverseTree(d.lowest[:], 4)
+			v += low
 		}
 	}
 	d.last = [4]uint32{v, d.last[0], d.last[1], d.last[2]}
-}
-
-func (d *Decoder) even(n uint) (v uint32) {
-	for range n {
-		d.normalize()
-		d.width >>= 1
-		v <<= 1
-		if d.code >= d.width {
-			d.code -= d.width
-			v |= 1
-		}
-	}
-	return v
+	return c
 }
 
 // repeat decodes which distance is used again, and the length, which is 1 for a short repeat.
-func (d *Decoder) repeat(position int) int {
-	if d.bit(&d.isNotLast[d.state]) == 0 {
-		if d.bit(&d.isLong[d.state][position]) == 0 {
-			return 1
+func (d *Decoder) repeat(c coder, state uint32, position int) (int, coder) {
+	var bit uint32
+	if bit, c = c.normalize().bit(&d.isNotLast[state&15]); bit == 0 {
+		if bit, c = c.normalize().bit(&d.isLong[state&15][position&15]); bit == 0 {
+			return 1, c
 		}
-		return d.repeatLength.decode(d, position)
+		return d.repeatLength.decode(c, position)
 	}
 	which := uint32(1)
-	if d.bit(&d.isNotSecond[d.state]) == 1 {
-		which = 2 + d.bit(&d.isFourth[d.state])
+	if bit, c = c.normalize().bit(&d.isNotSecond[state&15]); bit == 1 {
+		bit, c = c.normalize().bit(&d.isFourth[state&15])
+		which = 2 + bit
 	}
 	v := d.last[which]
 	copy(d.last[1:which+1], d.last[:which])
 	d.last[0] = v
-	return d.repeatLength.decode(d, position)
+	return d.repeatLength.decode(c, position)
 }
 
-func (l *decodedLengths) decode(d *Decoder, position int) int {
-	if d.bit(&l.isNotShort) == 0 {
-		return minMatch + int(d.tree(l.short[position][:], 3))
+func (l *decodedLengths) decode(c coder, position int) (int, coder) {
+	var bit, n uint32
+	if bit, c = c.normalize().bit(&l.isNotShort); bit == 0 {
+		n, c = c.tree(l.short[position&15][:], 3)
+		return minMatch + int(n), c
 	}
-	if d.bit(&l.isLong) == 0 {
-		return minMatch + 8 + int(d.tree(l.medium[position][:], 3))
+	if bit, c = c.normalize().bit(&l.isLong); bit == 0 {
+		n, c = c.tree(l.medium[position&15][:], 3)
+		return minMatch + 8 + int(n), c
 	}
-	return minMatch + 16 + int(d.tree(l.long[:], 8))
+	n, c = c.tree(l.long[:], 8)
+	return minMatch + 16 + int(n), c
 }
