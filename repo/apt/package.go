@@ -1,6 +1,7 @@
 package apt
 
 import (
+	"bufio"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -68,10 +69,11 @@ type Reader struct {
 
 // scratch is the memory of what unpacks members.
 type scratch struct {
-	xz            lzma2.Decoder
-	packed, plain []byte
-	gzip          *gzip.Reader
-	zstd          *zstd.Decoder
+	xz     lzma2.Decoder
+	packed *bufio.Reader // what xz reads
+	header [1024]byte    // of a block, and other small things
+	gzip   *gzip.Reader
+	zstd   *zstd.Decoder
 }
 
 // ReadPackage is the function ReadPackage with the grammar of the Reader.

@@ -12,8 +12,6 @@ import (
 	"hash/crc64"
 	"io"
 	"slices"
-
-	"github.com/ulikunitz/xz/lzma"
 )
 
 // An xz file is read by way of its index, which stands at its end and says how long every block is, packed and
@@ -21,13 +19,15 @@ import (
 // memory: a block's header may ask for a dictionary of 4 GiB, but no more of it can be used than the block unpacks to.
 // Only what dpkg reads is accepted: one stream, LZMA2 without other filters, nothing before or behind.
 type xzFile struct {
-	r        io.ReaderAt
-	blocks   []xzBlock
-	check    byte
-	next     int
-	block    io.Reader
-	left     int64 // what the block has yet to give
-	*scratch       // for small blocks
+	r      io.ReaderAt
+	blocks []xzBlock
+	next   int
+	check  hash.Hash
+	sum    [sha256.Size]byte // and what it begins with is what check has to be at the end of the block
+	inside bool              // whether a block was begun that has more to give
+	piece  []byte            // of it, which was unpacked
+	left   int64             // what it has yet to give besides
+	*scratch
 }
 
 // xzBlock is what the index says of a block: where it starts, how long its header, data and checksum are without the
@@ -53,12 +53,11 @@ func openXZ(r io.ReaderAt, size int64, s *scratch) (*xzFile, error) {
 	if size < 2*xzEdge || size%4 != 0 {
 		return nil, errXZ
 	}
-	head, err := readRange(r, 0, xzEdge)
-	if err != nil {
+	head, foot := s.header[:xzEdge], s.header[xzEdge:2*xzEdge]
+	if err := readRange(r, head, 0); err != nil {
 		return nil, err
 	}
-	foot, err := readRange(r, size-xzEdge, xzEdge)
-	if err != nil {
+	if err := readRange(r, foot, size-xzEdge); err != nil {
 		return nil, err
 	}
 	flags := head[6:8]
@@ -66,22 +65,23 @@ func openXZ(r io.ReaderAt, size int64, s *scratch) (*xzFile, error) {
 		!crcMatches(flags, head[8:]) || !crcMatches(foot[4:10], foot[:4]) {
 		return nil, errXZ
 	}
-	if _, err := newCheck(flags[1]); err != nil {
+	check, err := newCheck(flags[1])
+	if err != nil {
 		return nil, err
 	}
 	length := (int64(binary.LittleEndian.Uint32(foot[4:8])) + 1) * 4
 	if length > maxXZIndex || length > size-2*xzEdge {
 		return nil, errXZ
 	}
-	index, err := readRange(r, size-xzEdge-length, length)
-	if err != nil {
+	index := make([]byte, length)
+	if err := readRange(r, index, size-xzEdge-length); err != nil {
 		return nil, err
 	}
 	blocks, err := parseXZIndex(index, size-xzEdge-length)
 	if err != nil {
 		return nil, err
 	}
-	return &xzFile{r: r, blocks: blocks, check: flags[1], scratch: s}, nil
+	return &xzFile{r: r, blocks: blocks, check: check, scratch: s}, nil
 }
 
 // parseXZIndex reads the index, which begins at byte end of the file: just where the blocks that it lists have to end.
@@ -115,120 +115,108 @@ func parseXZIndex(index []byte, end int64) ([]xzBlock, error) {
 }
 
 func (x *xzFile) Read(p []byte) (int, error) {
-	for {
-		if x.block == nil {
-			if x.next == len(x.blocks) {
-				return 0, io.EOF
-			}
-			b, err := x.open(x.blocks[x.next])
-			if err != nil {
-				return 0, fmt.Errorf("block %d: %w", x.next, err)
-			}
-			x.block, x.left = b, x.blocks[x.next].unpacked
-			x.next++
-		}
-		n, err := x.block.Read(p)
-		x.left -= int64(n)
-		if err == io.EOF {
-			x.block, err = nil, nil
-		}
-		if n > 0 || err != nil {
-			return n, err
+	for len(x.piece) == 0 {
+		if err := x.more(); err != nil {
+			return 0, err
 		}
 	}
+	n := copy(p, x.piece)
+	x.piece = x.piece[n:]
+	return n, nil
 }
 
 // skip steps over n bytes of what is unpacked. Blocks that lie between are not looked at.
 func (x *xzFile) skip(n int64) error {
-	for n > 0 {
+	for {
+		if n <= int64(len(x.piece)) {
+			x.piece = x.piece[n:]
+			return nil
+		}
+		n -= int64(len(x.piece))
+		x.piece = nil
 		switch {
-		case x.block != nil && n < x.left:
-			got, err := io.CopyN(io.Discard, x.block, n)
-			x.left -= got
-			return err
-		case x.block != nil:
-			n, x.block = n-x.left, nil
-		case x.next == len(x.blocks):
-			return io.ErrUnexpectedEOF
-		case n >= x.blocks[x.next].unpacked:
+		case x.inside && n >= x.left:
+			n -= x.left
+			x.inside = false
+		case !x.inside && x.next < len(x.blocks) && n >= x.blocks[x.next].unpacked:
 			n -= x.blocks[x.next].unpacked
 			x.next++
-		default:
-			b, err := x.open(x.blocks[x.next])
-			if err != nil {
-				return fmt.Errorf("block %d: %w", x.next, err)
+		case n > 0:
+			if err := x.more(); err == io.EOF {
+				return io.ErrUnexpectedEOF
+			} else if err != nil {
+				return err
 			}
-			x.block, x.left = b, x.blocks[x.next].unpacked
-			x.next++
 		}
 	}
+}
+
+// more begins a block or unpacks more of the one at hand. At the end of it, it makes sure that all was right.
+func (x *xzFile) more() error {
+	if !x.inside {
+		if x.next == len(x.blocks) {
+			return io.EOF
+		}
+		if err := x.begin(x.blocks[x.next]); err != nil {
+			return fmt.Errorf("block %d: %w", x.next, err)
+		}
+		x.next++
+		return nil
+	}
+	piece, err := x.xz.Next()
+	if err == nil {
+		x.check.Write(piece)
+		if x.left -= int64(len(piece)); x.left == 0 {
+			_, err = x.xz.Next() // there is none, and the piece stays good
+		}
+	}
+	if err == io.EOF {
+		x.inside, err = false, nil
+		if !bytes.Equal(x.check.Sum(x.header[:0]), x.sum[:x.check.Size()]) {
+			err = errXZSum
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("block %d: %w", x.next-1, err)
+	}
+	x.piece = piece
 	return nil
 }
 
-// open reads the header of a block.
-func (x *xzFile) open(b xzBlock) (io.Reader, error) {
-	check, err := newCheck(x.check)
+// begin reads the header of a block, and the checksum behind it.
+func (x *xzFile) begin(b xzBlock) error {
+	header := x.header[:]
+	if err := readRange(x.r, header[:1], b.at); err != nil {
+		return err
+	}
+	length := (int64(header[0]) + 1) * 4
+	data := b.packed - length - int64(x.check.Size())
+	if header[0] == 0 || data < 1 {
+		return errXZ
+	}
+	if err := readRange(x.r, header[:length], b.at); err != nil {
+		return err
+	}
+	dict, err := parseXZBlockHeader(header[:length], data, b.unpacked)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	first, err := readRange(x.r, b.at, 1)
-	if err != nil {
-		return nil, err
+	end := header[:(-data&3)+int64(x.check.Size())]
+	if err := readRange(x.r, end, b.at+length+data); err != nil {
+		return err
 	}
-	length := (int64(first[0]) + 1) * 4
-	data := b.packed - length - int64(check.Size())
-	if first[0] == 0 || data < 1 {
-		return nil, errXZ
+	if padding := end[:-data&3]; len(bytes.Trim(padding, "\x00")) > 0 {
+		return errXZ
 	}
-	header, err := readRange(x.r, b.at, length)
-	if err != nil {
-		return nil, err
+	copy(x.sum[:], end[-data&3:])
+	if x.packed == nil {
+		x.packed = bufio.NewReaderSize(nil, 16<<10)
 	}
-	dict, err := parseXZBlockHeader(header, data, b.unpacked)
-	if err != nil {
-		return nil, err
-	}
-	end, err := readRange(x.r, b.at+length+data, (-data&3)+int64(check.Size()))
-	if err != nil {
-		return nil, err
-	}
-	padding, sum := end[:-data&3], end[-data&3:]
-	if len(bytes.Trim(padding, "\x00")) > 0 {
-		return nil, errXZ
-	}
-	if b.unpacked <= maxWholeBlock && data <= 2*maxWholeBlock {
-		return x.whole(b.at+length, data, b.unpacked, check, sum)
-	}
-	section := io.NewSectionReader(x.r, b.at+length, data)
-	packed := bufio.NewReaderSize(section, int(min(data, 64<<10)))
-	dict = max(min(dict, b.unpacked), lzma.MinDictCap)
-	unpacked, err := lzma.Reader2Config{DictCap: int(dict)}.NewReader2(packed)
-	if err != nil {
-		return nil, err
-	}
-	return &xzReader{Reader: unpacked, packed: packed, left: b.unpacked, check: check, sum: sum}, nil
-}
-
-// maxWholeBlock is the size up to which a block is decoded at once. That is several times faster for the few kilobytes of
-// nearly every control.tar.
-const maxWholeBlock = 1 << 20
-
-// whole decodes the block whose data begins at byte at.
-func (x *xzFile) whole(at, packed, unpacked int64, check hash.Hash, sum []byte) (io.Reader, error) {
-	x.packed, x.plain = slices.Grow(x.packed[:0], int(packed)), slices.Grow(x.plain[:0], int(unpacked))
-	data := x.packed[:packed]
-	if n, err := x.r.ReadAt(data, at); n < len(data) {
-		return nil, fmt.Errorf("read %d bytes at %d: %w", packed, at, err)
-	}
-	text, err := x.xz.Decode(x.plain, data, int(unpacked))
-	if err != nil {
-		return nil, err
-	}
-	check.Write(text)
-	if !bytes.Equal(check.Sum(nil), sum) {
-		return nil, errXZSum
-	}
-	return bytes.NewReader(text), nil
+	x.packed.Reset(io.NewSectionReader(x.r, b.at+length, data))
+	x.xz.Reset(x.packed, int(dict), b.unpacked)
+	x.check.Reset()
+	x.inside, x.left = true, b.unpacked
+	return nil
 }
 
 // parseXZBlockHeader returns the size of the dictionary that a block asks for. Where the header repeats the block's
@@ -266,33 +254,6 @@ func parseXZBlockHeader(header []byte, packed, unpacked int64) (int64, error) {
 	return dict, nil
 }
 
-// xzReader unpacks one block and checks its size and checksum at its end.
-type xzReader struct {
-	io.Reader
-	packed *bufio.Reader
-	left   int64
-	check  hash.Hash
-	sum    []byte
-}
-
-func (b *xzReader) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
-	b.check.Write(p[:n])
-	if b.left -= int64(n); b.left < 0 {
-		return 0, errXZ
-	}
-	if err != io.EOF {
-		return n, err
-	}
-	if _, more := b.packed.ReadByte(); more == nil || b.left > 0 {
-		return n, errXZ
-	}
-	if !bytes.Equal(b.check.Sum(nil), b.sum) {
-		return n, errXZSum
-	}
-	return n, io.EOF
-}
-
 // newCheck makes the checksum that a stream's flags name.
 func newCheck(kind byte) (hash.Hash, error) {
 	switch kind {
@@ -312,10 +273,9 @@ func newCheck(kind byte) (hash.Hash, error) {
 type reversed struct{ hash.Hash }
 
 func (h reversed) Sum(b []byte) []byte {
-	s := h.Hash.Sum(nil)
-	for i := len(s) - 1; i >= 0; i-- {
-		b = append(b, s[i])
-	}
+	n := len(b)
+	b = h.Hash.Sum(b)
+	slices.Reverse(b[n:])
 	return b
 }
 
@@ -344,10 +304,10 @@ func cutVarint(b []byte) (v int64, rest []byte, ok bool) {
 	return 0, nil, false
 }
 
-func readRange(r io.ReaderAt, at, n int64) ([]byte, error) {
-	b := make([]byte, n)
-	if got, err := r.ReadAt(b, at); got < len(b) {
-		return nil, fmt.Errorf("read %d bytes at %d: %w", n, at, err)
+// readRange fills b with what begins at byte at.
+func readRange(r io.ReaderAt, b []byte, at int64) error {
+	if n, err := r.ReadAt(b, at); n < len(b) {
+		return fmt.Errorf("read %d bytes at %d: %w", len(b), at, err)
 	}
-	return b, nil
+	return nil
 }

@@ -4,19 +4,26 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 )
 
-// Decoder is memory for decoding. Its zero value is ready to use, by one goroutine at a time, any number of times. It is
-// for small blocks that are wanted whole: the dictionary is what was decoded.
+// Decoder decodes one block after the other, and keeps its memory meanwhile. Its zero value is ready to be Reset, and it is for
+// one goroutine at a time.
 type Decoder struct {
+	src      io.Reader
+	left     int64 // of what the block unpacks to
+	dictSize int
+	// Whether a dictionary, and a model, has to come first.
+	fresh, modelless bool
+
 	// Properties of the model at hand: bits of the byte before and of the position.
 	literalContext, literalPosition, positionBits uint
 	state                                         uint32
 	last                                          [4]uint32 // distances, less one
 
 	out   []byte // with room for what is to come
-	start int    // in out, of what belongs to the dictionary
+	start int    // in out, of what belongs to the dictionary; below 0 when that is not there any more
 	in    packedChunk
 
 	isMatch      [16][1 << maxPositionBits]probability
@@ -45,77 +52,121 @@ const (
 	maxLiteralBits = 4
 )
 
-var errData = errors.New("malformed LZMA2 data")
+var (
+	errData = errors.New("malformed LZMA2 data")
+	errSize = fmt.Errorf("%w: it has another size than it should have", errData)
+)
 
-// Decode appends to dst the size bytes that src holds in compressed form. It is an error if they are fewer or more, or if
-// something follows them.
-func (d *Decoder) Decode(dst, src []byte, size int) ([]byte, error) {
-	d.out, d.start = dst, len(dst)
-	limit := len(dst) + size
-	fresh, modelled := true, false // whether a dictionary, and a model, has to come first
-	for {
-		if len(src) == 0 {
-			return dst, errData
-		}
-		control := src[0]
-		if control == 0 {
-			if len(d.out) != limit || len(src) != 1 {
-				return dst, fmt.Errorf("%w: it has %d bytes, expected %d", errData, len(d.out)-len(dst), size)
-			}
-			out := d.out
-			d.out = nil
-			return out, nil
-		}
-		if control == 1 || control >= 0xe0 {
-			d.start, fresh = len(d.out), false
-		}
-		if fresh || control > 2 && control < 0x80 || len(src) < 3 {
-			return dst, errData
-		}
-		n := int(src[1])<<8 | int(src[2]) + 1
-		if control < 0x80 {
-			if len(src) < 3+n || len(d.out)+n > limit {
-				return dst, errData
-			}
-			d.out = append(d.out, src[3:3+n]...)
-			src = src[3+n:]
-			continue
-		}
-		n += int(control&0x1f) << 16
-		var err error
-		if src, err = d.chunk(src, n, limit, &modelled); err != nil {
-			return dst, err
-		}
+// Reset begins a block, which src holds in compressed form and nothing else. It unpacks to size bytes, with a dictionary of
+// dictSize. The Decoder needs no more memory than that of both that is smaller, and a quarter or 4 MiB.
+func (d *Decoder) Reset(src io.Reader, dictSize int, size int64) {
+	d.src, d.left, d.dictSize = src, size, dictSize
+	d.fresh, d.modelless = true, true
+	const kept = 16 << 20 // at most, for the next block
+	if cap(d.out) > kept {
+		d.out = nil
 	}
+	d.out = slices.Grow(d.out[:0], int(min(size, int64(dictSize+max(dictSize/4, 2*maxChunk)))))
+	d.start = 0
 }
 
-// chunk decodes the compressed chunk at the beginning of src to n bytes, and returns what follows it.
-func (d *Decoder) chunk(src []byte, n, limit int, modelled *bool) ([]byte, error) {
-	header := 5
-	if len(src) < header+1 {
+// maxChunk is how much a chunk can hold.
+const maxChunk = 1 << 21
+
+// Next returns the bytes that come next: those of a chunk. They are good until the next call. After the last ones, if they
+// are as many as there should be and nothing follows them, the error is io.EOF.
+func (d *Decoder) Next() ([]byte, error) {
+	head := d.in[:6] // where there is room at the moment
+	if _, err := io.ReadFull(d.src, head[:1]); err != nil {
+		return nil, truncated(err)
+	}
+	control := head[0]
+	if control == 0 {
+		return nil, d.end()
+	}
+	if control == 1 || control >= 0xe0 {
+		d.start, d.fresh = len(d.out), false
+	}
+	length := 3
+	if control >= 0x80 {
+		length = 5 + int(control>>6&1)
+	}
+	if d.fresh || control > 2 && control < 0x80 {
 		return nil, errData
 	}
-	packed := int(src[3])<<8 | int(src[4]) + 1
-	switch reset := src[0] >> 5 & 3; {
-	case reset >= 2:
-		if err := d.setProperties(src[5]); err != nil {
-			return nil, err
-		}
-		header++
-		*modelled = true
-		fallthrough
-	case reset == 1:
-		d.reset()
+	if _, err := io.ReadFull(d.src, head[1:length]); err != nil {
+		return nil, truncated(err)
 	}
-	if !*modelled || len(src) < header+packed || packed < 5 || len(d.out)+n > limit {
+	n := int(head[1])<<8 | int(head[2]) + 1
+	if control >= 0x80 {
+		n += int(control&0x1f) << 16
+	}
+	if d.left -= int64(n); d.left < 0 {
+		return nil, errSize
+	}
+	d.makeRoom(n)
+	at := len(d.out)
+	if control < 0x80 {
+		d.out = d.out[:at+n]
+		_, err := io.ReadFull(d.src, d.out[at:])
+		return d.out[at:], truncated(err)
+	}
+	packed := int(head[3])<<8 | int(head[4]) + 1
+	if err := d.prepare(control>>5&3, head[5]); err != nil || packed < 5 {
 		return nil, errData
 	}
-	copy(d.in[:], src[header:header+packed])
-	d.out = slices.Grow(d.out, n)
+	if _, err := io.ReadFull(d.src, d.in[:packed]); err != nil {
+		return nil, truncated(err)
+	}
 	if err := d.run(packed, n); err != nil {
 		return nil, err
 	}
-	return src[header+packed:], nil
+	return d.out[at:], nil
+}
+
+// prepare makes the model what a compressed chunk says that it has to be.
+func (d *Decoder) prepare(reset, properties byte) error {
+	if reset >= 2 {
+		if err := d.setProperties(properties); err != nil {
+			return err
+		}
+		d.modelless = false
+	}
+	if reset >= 1 {
+		d.reset()
+	}
+	if d.modelless {
+		return errData
+	}
+	return nil
+}
+
+// end makes sure that the block may end here.
+func (d *Decoder) end() error {
+	if d.left > 0 {
+		return errSize
+	}
+	n, err := io.ReadFull(d.src, d.in[:1])
+	if n > 0 {
+		return errData
+	}
+	return err // io.EOF, unless reading fails
+}
+
+// makeRoom forgets what lies before the dictionary when there is no room for n bytes more.
+func (d *Decoder) makeRoom(n int) {
+	if len(d.out)+n > cap(d.out) {
+		gone := len(d.out) - d.dictSize
+		d.out = d.out[:copy(d.out, d.out[gone:])]
+		d.start -= gone
+	}
+}
+
+func truncated(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("%w: truncated", errData)
+	}
+	return err
 }
 
 func (d *Decoder) setProperties(p byte) error {
@@ -186,7 +237,7 @@ func (d *Decoder) run(packed, n int) error {
 				state = max(state, 3) - 3
 			} else {
 				distance := int(d.last[0]) + 1
-				if distance > from {
+				if distance > min(from, d.dictSize) {
 					return errData
 				}
 				out[at], c = c.otherLiteral(p, out[at-distance])
@@ -210,7 +261,7 @@ func (d *Decoder) run(packed, n int) error {
 			state = follow(state, 8, 11)
 		}
 		distance := int(d.last[0]) + 1
-		if distance > from || length > end-at {
+		if distance > min(from, d.dictSize) || length > end-at {
 			return errData
 		}
 		if distance >= length {

@@ -4,15 +4,33 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// What the encoder here and xz make comes out again, whatever the properties of the model.
+// decodeAll returns all that a block unpacks to.
+func decodeAll(d *Decoder, packed []byte, dictSize, size int) (plain []byte, err error) {
+	d.Reset(bytes.NewReader(packed), dictSize, int64(size))
+	for {
+		piece, err := d.Next()
+		if err == io.EOF {
+			return plain, nil
+		}
+		if err != nil {
+			return plain, err
+		}
+		plain = append(plain, piece...)
+	}
+}
+
+// What the encoder here and xz make comes out again, whatever the properties of the model, and when there is more of it than
+// the decoder has memory for.
 func TestDecode(t *testing.T) {
 	random := rand.New(rand.NewSource(1))
 	noise := make([]byte, 300<<10)
@@ -23,35 +41,65 @@ func TestDecode(t *testing.T) {
 	}
 	var d Decoder
 	for name, plain := range map[string][]byte{
-		"nothing": {}, "a byte": {7}, "zeros": make([]byte, 5<<20), "noise": noise, "few": few,
+		"nothing": {}, "a byte": {7}, "zeros": make([]byte, 5<<20), "noise": noise, "few": few, "long": bytes.Repeat(noise, 20),
 		"text": bytes.Repeat([]byte("Depends: libc6 (>= 2.31), adduser\n"), 9000), "mixed": append(append(bytes.Clone(few), noise...), few...),
 	} {
-		var e Encoder
-		packed, err := e.Encode(context.Background(), nil, plain)
-		if err != nil {
-			t.Fatal(err)
+		var packed []byte
+		if len(plain) <= MaxSize {
+			var e Encoder
+			var err error
+			if packed, err = e.Encode(context.Background(), nil, plain); err != nil {
+				t.Fatal(err)
+			}
+			if back, err := decodeAll(&d, packed, DictSize, len(plain)); err != nil || !bytes.Equal(back, plain) {
+				t.Errorf("%s: %d bytes came back, %v", name, len(back), err)
+			}
+			if _, err := decodeAll(&d, packed, DictSize, len(plain)+1); !errors.Is(err, errData) {
+				t.Errorf("%s, one byte more expected: %v", name, err)
+			}
+			if _, err := decodeAll(&d, packed, DictSize, max(len(plain)-1, 0)); len(plain) > 0 && !errors.Is(err, errData) {
+				t.Errorf("%s, one byte less expected: %v", name, err)
+			}
+			if _, err := decodeAll(&d, packed[:len(packed)-1], DictSize, len(plain)); !errors.Is(err, errData) {
+				t.Errorf("%s, truncated: %v", name, err)
+			}
+			if _, err := decodeAll(&d, append(packed, 0), DictSize, len(plain)); !errors.Is(err, errData) {
+				t.Errorf("%s, with a byte behind: %v", name, err)
+			}
 		}
-		back, err := d.Decode([]byte("before"), packed, len(plain))
-		if err != nil || !bytes.Equal(back, append([]byte("before"), plain...)) {
-			t.Errorf("%s: %d bytes came back, %v", name, len(back), err)
-		}
-		if _, err := d.Decode(nil, packed, len(plain)+1); !errors.Is(err, errData) {
-			t.Errorf("%s, one byte more expected: %v", name, err)
-		}
-		if _, err := d.Decode(nil, packed[:len(packed)-1], len(plain)); !errors.Is(err, errData) {
-			t.Errorf("%s, truncated: %v", name, err)
-		}
-		for _, preset := range []string{"preset=0", "preset=9", "lc=0,lp=4,pb=0", "lc=4,lp=0,pb=4", "lc=1,lp=3,pb=1,nice=8"} {
-			cmd := exec.Command("xz", "--format=raw", "--lzma2="+preset, "--stdout")
+		for _, options := range []string{"preset=0,dict=512KiB", "preset=0,dict=300KiB", "preset=9,dict=512KiB", "preset=0,dict=4KiB",
+			"lc=0,lp=4,pb=0,dict=512KiB", "lc=4,lp=0,pb=4,dict=512KiB", "lc=1,lp=3,pb=1,nice=8,dict=512KiB"} {
+			cmd := exec.Command("xz", "--format=raw", "--lzma2="+options, "--stdout")
 			cmd.Stdin = bytes.NewReader(plain)
 			packed, err := cmd.Output()
 			if err != nil {
 				t.Fatalf("%v: install the Debian package xz-utils", err)
 			}
-			if back, err := d.Decode(nil, packed, len(plain)); err != nil || !bytes.Equal(back, plain) {
-				t.Errorf("%s, xz with %s: %d bytes came back, %v", name, preset, len(back), err)
+			var size int
+			fmt.Sscanf(options[strings.Index(options, "dict=")+5:], "%dKiB", &size)
+			if back, err := decodeAll(&d, packed, size<<10, len(plain)); err != nil || !bytes.Equal(back, plain) {
+				t.Errorf("%s, xz with %s: %d bytes came back, %v", name, options, len(back), err)
 			}
 		}
+	}
+}
+
+// What is farther away than the dictionary is large is refused, though it may still be there.
+func TestDictionary(t *testing.T) {
+	noise := make([]byte, 64<<10)
+	rand.New(rand.NewSource(1)).Read(noise)
+	plain := append(noise, noise...)
+	var e Encoder
+	packed, err := e.Encode(context.Background(), nil, plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d Decoder
+	if back, err := decodeAll(&d, packed, len(noise), len(plain)); err != nil || !bytes.Equal(back, plain) {
+		t.Errorf("%d bytes came back, %v", len(back), err)
+	}
+	if _, err := decodeAll(&d, packed, len(noise)-1, len(plain)); !errors.Is(err, errData) {
+		t.Errorf("a distance beyond the dictionary: %v", err)
 	}
 }
 
@@ -70,9 +118,10 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		var d Decoder
-		ours, err := d.Decode(nil, packed, size)
+		const dictSize = 1 << 12
+		ours, err := decodeAll(&d, packed, dictSize, size)
 		in := bytes.NewReader(packed)
-		r, theirErr := lzma.Reader2Config{DictCap: 1 << 17}.NewReader2(in)
+		r, theirErr := lzma.Reader2Config{DictCap: dictSize}.NewReader2(in)
 		var theirs []byte
 		if theirErr == nil {
 			theirs, theirErr = io.ReadAll(io.LimitReader(r, 1<<16+1))
@@ -99,10 +148,16 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	b.SetBytes(int64(plain.Len()))
 	var d Decoder
-	out := make([]byte, 0, plain.Len())
+	src := bytes.NewReader(nil)
 	for b.Loop() {
-		if _, err := d.Decode(out, packed, plain.Len()); err != nil {
-			b.Fatal(err)
+		src.Reset(packed)
+		d.Reset(src, DictSize, int64(plain.Len()))
+		for {
+			if _, err := d.Next(); err == io.EOF {
+				break
+			} else if err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }
