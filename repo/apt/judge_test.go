@@ -112,7 +112,7 @@ func FuzzJudge(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j := judge{in: in, seen: map[string]struct{}{}}
+		j := judge{in: in, block: new([tarBlock]byte), seen: map[string]struct{}{}}
 		if j.members() != nil {
 			return
 		}
@@ -140,7 +140,7 @@ func FuzzJudge(f *testing.F) {
 
 // putSum writes the checksum of a header.
 func putSum(block []byte) {
-	sum := sumOf(block)
+	sum := sumOf((*[tarBlock]byte)(block))
 	for i := tarSum - 3; i >= tarSumAt; i-- {
 		block[i] = byte('0' + sum&7)
 		sum >>= 3

@@ -72,6 +72,7 @@ type scratch struct {
 	xz     lzma2.Decoder
 	packed *bufio.Reader // what xz reads
 	header [1024]byte    // of a block, and other small things
+	block  [tarBlock]byte
 	gzip   *gzip.Reader
 	zstd   *zstd.Decoder
 }

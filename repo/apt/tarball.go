@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -40,7 +41,7 @@ func (m member) open(limit int64, s *scratch) (*limited, error) {
 		}
 		r, err = s.gzip, s.gzip.Reset(bufio.NewReader(packed))
 	case ".xz":
-		r, err = openXZ(m.data, m.size, s)
+		r, err = openXZ(m.data, m.size, limit, s)
 	case ".zst":
 		if s.zstd == nil {
 			s.zstd, err = zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
@@ -88,8 +89,10 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (l *limited) exceeded() error {
-	return fmt.Errorf("unpacks to more than the %d bytes that are allowed for", l.limit)
+func (l *limited) exceeded() error { return exceeded(l.limit) }
+
+func exceeded(limit int64) error {
+	return fmt.Errorf("unpacks to more than the %d bytes that are allowed for", limit)
 }
 
 // skip steps over n bytes, without unpacking them where that can be.
@@ -120,50 +123,91 @@ func readControl(m member, s *scratch) ([]byte, error) {
 	if m.size > maxControlTar {
 		return nil, fmt.Errorf("has %d bytes, more than the %d allowed", m.size, maxControlTar)
 	}
-	packed, err := m.open(maxControlTar, s)
-	if err != nil {
-		return nil, err
-	}
-	var control []byte
-	seen := make(map[string]bool)
-	for t := tar.NewReader(packed); ; {
-		h, err := t.Next()
-		if err == io.EOF {
-			break
-		}
+	read := func(by func(*controlReader, *limited) error) ([]byte, error) {
+		packed, err := m.open(maxControlTar, s)
 		if err != nil {
 			return nil, err
 		}
-		name := strings.TrimPrefix(h.Name, "./")
-		if h.Typeflag == tar.TypeDir && (name == "" || name == ".") {
-			continue
-		}
-		switch {
-		case h.Typeflag != tar.TypeReg:
-			return nil, fmt.Errorf("member %q is not a file", h.Name)
-		case name == "" || name == "." || name == ".." || strings.ContainsRune(name, '/'):
-			return nil, fmt.Errorf("member %q: expected a plain file name", h.Name)
-		case seen[name]:
-			return nil, fmt.Errorf("a second member %q", h.Name)
-		case len(seen) >= maxControlFiles:
-			return nil, fmt.Errorf("more than %d files", maxControlFiles)
-		}
-		seen[name] = true
-		if name != "control" {
-			continue
-		}
-		if h.Size > maxControl {
-			return nil, fmt.Errorf("file control has %d bytes, more than the %d allowed", h.Size, maxControl)
-		}
-		if control, err = io.ReadAll(t); err != nil {
+		c := controlReader{block: &s.block}
+		if err := by(&c, packed); err != nil {
 			return nil, err
 		}
+		if _, err := io.Copy(io.Discard, packed); err != nil { // to the end, where the checksum is
+			return nil, err
+		}
+		if c.control == nil {
+			return nil, errors.New("there is no file control in it")
+		}
+		return c.control, nil
 	}
-	if _, err := io.Copy(io.Discard, packed); err != nil { // to the end, where the checksum is
-		return nil, err
+	control, err := read((*controlReader).members)
+	if errors.Is(err, errOtherTar) {
+		control, err = read((*controlReader).otherMembers)
 	}
-	if !seen["control"] {
-		return nil, errors.New("there is no file control in it")
+	return control, err
+}
+
+// controlReader is what was found in a control.tar.
+type controlReader struct {
+	block   *[tarBlock]byte // memory for a tarReader
+	seen    []string
+	control []byte // nil as long as there is none
+}
+
+// members reads what a tarReader reads.
+func (c *controlReader) members(packed *limited) error {
+	for t := (tarReader{in: packed, block: c.block}); ; {
+		m, err := t.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = c.member(m, func() ([]byte, error) { return t.content(m.size) })
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return control, nil
+}
+
+// otherMembers reads what archive/tar reads.
+func (c *controlReader) otherMembers(packed *limited) error {
+	for t := tar.NewReader(packed); ; {
+		h, err := t.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = c.member(tarMember{kind: h.Typeflag, name: h.Name, size: h.Size}, func() ([]byte, error) { return io.ReadAll(t) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// member takes in a member, of which content reads the content.
+func (c *controlReader) member(m tarMember, content func() ([]byte, error)) (err error) {
+	name := strings.TrimPrefix(m.name, "./")
+	if m.kind == tar.TypeDir && (name == "" || name == ".") {
+		return nil
+	}
+	switch {
+	case m.kind != tar.TypeReg:
+		return fmt.Errorf("member %q is not a file", m.name)
+	case name == "" || name == "." || name == ".." || strings.ContainsRune(name, '/'):
+		return fmt.Errorf("member %q: expected a plain file name", m.name)
+	case slices.Contains(c.seen, name):
+		return fmt.Errorf("a second member %q", m.name)
+	case len(c.seen) >= maxControlFiles:
+		return fmt.Errorf("more than %d files", maxControlFiles)
+	}
+	c.seen = append(c.seen, name)
+	if name == "control" {
+		if m.size > maxControl {
+			return fmt.Errorf("file control has %d bytes, more than the %d allowed", m.size, maxControl)
+		}
+		c.control, err = content()
+	}
+	return err
 }

@@ -48,8 +48,9 @@ var (
 	errXZSum = errors.New("xz data does not match its checksum")
 )
 
-// openXZ reads the index of an xz file of size bytes.
-func openXZ(r io.ReaderAt, size int64, s *scratch) (*xzFile, error) {
+// openXZ reads the index of an xz file of size bytes. One that unpacks to more than limit is refused at once, so that no
+// memory is given to it.
+func openXZ(r io.ReaderAt, size, limit int64, s *scratch) (*xzFile, error) {
 	if size < 2*xzEdge || size%4 != 0 {
 		return nil, errXZ
 	}
@@ -80,6 +81,13 @@ func openXZ(r io.ReaderAt, size int64, s *scratch) (*xzFile, error) {
 	blocks, err := parseXZIndex(index, size-xzEdge-length)
 	if err != nil {
 		return nil, err
+	}
+	unpacked := int64(0)
+	for _, b := range blocks {
+		if b.unpacked > limit-unpacked {
+			return nil, exceeded(limit)
+		}
+		unpacked += b.unpacked
 	}
 	return &xzFile{r: r, blocks: blocks, check: check, scratch: s}, nil
 }
