@@ -19,7 +19,7 @@
 // What data.tar installs is not said in an index, and judged all the same: a package must have no devices, no FIFOs, no
 // paths that are absolute or dotted, and no path twice. Of data.tar only the headers of its members are looked at. What
 // is between them is stepped over where there is no compression, and where xz data consists of several blocks, as in
-// large packages of ours and of dpkg-deb on several processors; otherwise it is unpacked, which takes a second for some 50
+// large packages of ours and of dpkg-deb on several processors; otherwise it is unpacked, which takes a second for some 75
 // to 500 MB. A [Reader] can be told to trust data.tar. [ReadContents] lists what is in it.
 //
 // Reading takes memory that does not grow with the file, and time in proportion to its size: the file is hashed as a

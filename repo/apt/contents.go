@@ -39,19 +39,24 @@ var errTooMany = fmt.Errorf("more than %d files or %d bytes of names", maxInstal
 // that is damaged. The error, an *Error with filename, says why a package is refused: for what ReadPackage refuses in
 // data.tar, and for names that are not readable text.
 func ReadContents(r io.ReaderAt, size int64, filename string) (list []Installed, err error) {
+	return new(Reader).ReadContents(r, size, filename)
+}
+
+// ReadContents is the function ReadContents with the memory of the Reader.
+func (m *Reader) ReadContents(r io.ReaderAt, size int64, filename string) (list []Installed, err error) {
 	defer refusal.Recover(filename, &err)
-	m, err := readMembers(r, size)
+	members, err := readMembers(r, size)
 	if err != nil {
 		return nil, err
 	}
-	if list, err = readData(m.data); err != nil {
-		return nil, fmt.Errorf("%s: %w", m.data.name, err)
+	if list, err = readData(members.data, &m.scratch); err != nil {
+		return nil, fmt.Errorf("%s: %w", members.data.name, err)
 	}
 	return list, nil
 }
 
-func readData(m member) ([]Installed, error) {
-	packed, err := m.open(dataAllowance+dataRatio*m.size, new(scratch))
+func readData(m member, s *scratch) ([]Installed, error) {
+	packed, err := m.open(dataAllowance+dataRatio*m.size, s)
 	if err != nil {
 		return nil, err
 	}

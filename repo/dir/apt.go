@@ -45,7 +45,7 @@ func (r *run) readDeb(m *apt.Reader, in io.ReaderAt, from file) (entry, [][]byte
 	}
 	parts := [][]byte{p.Stanza}
 	if r.Contents {
-		list, err := apt.ReadContents(in, from.size, from.path)
+		list, err := m.ReadContents(in, from.size, from.path)
 		if err != nil {
 			return entry{}, nil, err
 		}
