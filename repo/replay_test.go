@@ -199,3 +199,14 @@ func TestPromoteClaimedDigest(t *testing.T) {
 	mustPromote(t, from, to)
 	check(t, production)
 }
+
+// TestPromoteGates: what is staged passes the gates of the bucket that it comes to, by the configuration there.
+func TestPromoteGates(t *testing.T) {
+	from, to := staging(t)
+	mustAdd(t, from, packages(t, "1.35.0", "0"))
+	stream := testStream()
+	stream.Members = map[string]Member{"kubeadm": {Main: true}}
+	if _, err := to.Promote(t.Context(), from.Bucket, stream); !errors.As(err, new(*GateError)) {
+		t.Errorf("a package that is no member was promoted: %v", err)
+	}
+}
