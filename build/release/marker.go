@@ -23,11 +23,15 @@ type Marked struct {
 	Modified time.Time
 }
 
+// maxMarked is the largest minor, patch or number of a prerelease that a marker may name. Whoever reads one asks for the
+// versions before it, too, one by one.
+const maxMarked = 1000
+
 var commitForm = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
 // Marked reads a file that names what is newest, such as release/stable-1.34.txt on dl.k8s.io. name is its path below the
 // source's URL. The file holds a version alone or, as CRI-O's latest-bundle-main.txt does, a commit, with or without a line
-// end. That there is no such file is an error for which errors.Is(err, fs.ErrNotExist).
+// end. A version that thousands would have to precede is an error. That there is no such file is an error for which errors.Is(err, fs.ErrNotExist).
 func (s *Source) Marked(ctx context.Context, name string) (Marked, error) {
 	data, f, err := s.readText(ctx, name, maxMarker)
 	if err != nil {
@@ -38,6 +42,9 @@ func (s *Source) Marked(ctx context.Context, name string) (Marked, error) {
 		return Marked{Commit: text, Modified: f.modified}, nil
 	}
 	v, err := ParseVersion(text)
+	if n := max(v.minor, v.patch, v.number); err == nil && n > maxMarked {
+		err = fmt.Errorf("%s cannot be the newest: nobody has %d versions before it", v, n)
+	}
 	if err != nil {
 		return Marked{}, fmt.Errorf("source %s: marker %s: %w", s.config.Name, s.place.url(name), err)
 	}

@@ -19,7 +19,7 @@ func TestMarked(t *testing.T) {
 	commit := strings.Repeat("0f", 20)
 	for name, text := range map[string]string{
 		"latest-bundle-main.txt": commit, "sha256.txt": strings.Repeat("0f", 32) + "\r\n", "latest-1.36.txt": "v1.36.1\n",
-		"short.txt": "0f0f0f0f", "upper.txt": strings.ToUpper(commit), "two.txt": commit + "\n" + commit, "none.txt": "", "long.txt": strings.Repeat("0", 300),
+		"short.txt": "0f0f0f0f", "upper.txt": strings.ToUpper(commit), "two.txt": commit + "\n" + commit, "none.txt": "", "patch.txt": "v1.36.1001", "minor.txt": "v1.1001.0", "number.txt": "v1.36.0-rc.1001", "long.txt": strings.Repeat("0", 300),
 	} {
 		upstream.Put("cri-o", name, []byte(text), at)
 	}
@@ -39,7 +39,7 @@ func TestMarked(t *testing.T) {
 	if v, err := source.Marker(t.Context(), "latest-bundle-main.txt"); err == nil || !v.IsZero() || !strings.Contains(err.Error(), "names the commit "+commit) {
 		t.Errorf("a commit where a version has to be: %s, %v", v, err)
 	}
-	for _, name := range []string{"short.txt", "upper.txt", "two.txt", "none.txt", "long.txt", "../latest-1.36.txt"} {
+	for _, name := range []string{"short.txt", "upper.txt", "two.txt", "none.txt", "patch.txt", "minor.txt", "number.txt", "long.txt", "../latest-1.36.txt"} {
 		if m, err := source.Marked(t.Context(), name); err == nil {
 			t.Errorf("%s: %+v", name, m)
 		}

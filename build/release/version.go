@@ -91,6 +91,9 @@ func (v Version) Channel() Channel {
 	return Stable
 }
 
+// Major is the first number of v.
+func (v Version) Major() int { return int(v.major) }
+
 // Minor is the line of versions that v belongs to: 1.35.
 func (v Version) Minor() string { return fmt.Sprintf("%d.%d", v.major, v.minor) }
 

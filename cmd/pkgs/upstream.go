@@ -124,6 +124,10 @@ func (u *upstream) minors(ctx context.Context, s *streamConfig) ([]string, error
 		if err != nil {
 			return nil, err
 		}
+		if first := s.Versions.First(); newest.Major() > first.Major() {
+			return nil, fmt.Errorf("released.newest: %s names %s, and minors are counted up to one of v%d only: give the streams of v%d an entry of their own, and freeze this one",
+				s.Released.Newest, newest, first.Major(), newest.Major())
+		}
 		for v := s.Versions.First(); v.Compare(newest) <= 0 || v.Minor() == newest.Minor(); v = v.NextMinor() {
 			if s.Versions.Contains(v) {
 				minors = append(minors, v.Minor())
