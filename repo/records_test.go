@@ -2,6 +2,8 @@ package repo
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -22,7 +24,15 @@ func misread(t *testing.T, files *Files) *Files {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := files.Rpms[1]
+	filelists := bytes.Replace(files.Rpms[1].Filelists, []byte("/usr/bin/kubectl<"), []byte("/usr/bin/kubectx<"), 1)
+	primary := bytes.Replace(files.Rpms[1].Primary, []byte("/usr/bin/kubectl<"), []byte("/usr/bin/kubectx<"), 1)
+	other.Debs[0], other.Rpms[1] = debs[0], recorded(t, primary, filelists, files.Rpms[1].Other)
+	return &other
+}
+
+// recorded is the rpm that an index with these records has.
+func recorded(t *testing.T, primary, filelists, other []byte) *yum.Package {
+	t.Helper()
 	text := func(kind string, fragment []byte) []byte {
 		for _, f := range yum.Frames(1) {
 			if f.Kind == kind {
@@ -31,14 +41,11 @@ func misread(t *testing.T, files *Files) *Files {
 		}
 		return nil
 	}
-	filelists := bytes.Replace(r.Filelists, []byte("/usr/bin/kubectl<"), []byte("/usr/bin/kubectx<"), 1)
-	primary := bytes.Replace(r.Primary, []byte("/usr/bin/kubectl<"), []byte("/usr/bin/kubectx<"), 1)
-	rpms, err := yum.ParseIndex("", text("primary", primary), text("filelists", filelists), text("other", r.Other))
+	rpms, err := yum.ParseIndex("", text("primary", primary), text("filelists", filelists), text("other", other))
 	if err != nil {
 		t.Fatal(err)
 	}
-	other.Debs[0], other.Rpms[1] = debs[0], rpms[0]
-	return &other
+	return rpms[0]
 }
 
 // TestRecords: what the index says of packages is compared with them, and what does not match is made anew and told of. The
@@ -95,10 +102,62 @@ func TestRecords(t *testing.T) {
 		t.Errorf("nothing is to be made anew, and there is a plan: %v", err)
 	}
 
-	// A package that is lost or altered is not what its record is judged by.
+	// A package that is altered or lost is not what its record is judged by.
+	if err := b.Corrupt(streamName.Deb(files.Debs[1].Filename), func([]byte) []byte { return []byte("altered") }); err != nil {
+		t.Fatal(err)
+	}
+	if records, err = p.Reread(t.Context(), state, t.TempDir()); err != nil || len(records.Mismatches) != 0 {
+		t.Errorf("of an altered package was found: %+v, %v", records, err)
+	}
 	remove(t, b, streamName.Deb(files.Debs[0].Filename))
 	if records, err = p.Reread(t.Context(), state, t.TempDir()); err != nil || len(records.Mismatches) != 0 {
 		t.Errorf("of a lost package was found: %v, %v", records, err)
+	}
+}
+
+// TestRecordsApart: each of an rpm's records is compared, and a package that would not be indexed today is told of and has no
+// better one.
+func TestRecordsApart(t *testing.T) {
+	whole := packages(t, "1.35.0", "one")
+	r := whole.Rpms[0]
+	junk := []byte("no package")
+	for what, change := range map[string]func(files *Files){
+		"/usr/share/kubectx": func(files *Files) { // which is in filelists alone
+			files.Rpms[0] = recorded(t, r.Primary, bytes.Replace(r.Filelists, []byte("</package>"), []byte("  <file>/usr/share/kubectx</file>\n</package>"), 1), r.Other)
+		},
+		"changelog": func(files *Files) {
+			files.Rpms[0] = recorded(t, r.Primary, r.Filelists, bytes.Replace(r.Other, []byte("</package>"), []byte("  <changelog author=\"a\" date=\"1\">x</changelog>\n</package>"), 1))
+		},
+		"not a Debian package": func(files *Files) {
+			stanza := strings.NewReplacer(files.Debs[0].SHA256, digest(junk), fmt.Sprintf("Size: %d\n", files.Debs[0].Size), fmt.Sprintf("Size: %d\n", len(junk))).Replace(string(files.Debs[0].Stanza))
+			debs, err := apt.ParsePackages([]byte(stanza + "\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files.Debs[0] = debs[0]
+			files.paths = maps.Clone(files.paths)
+			files.paths["deb/"+debs[0].Filename] = writeFile(t, string(junk))
+		},
+	} {
+		files := *whole
+		files.Debs, files.Rpms = slices.Clone(files.Debs), slices.Clone(files.Rpms)
+		change(&files)
+		b := bucket.NewMemory()
+		p := publisher(t, b)
+		mustAdd(t, p, &files)
+		state, err := ReadState(t.Context(), b, streamName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err := p.Reread(t.Context(), state, t.TempDir())
+		if err != nil || len(records.Mismatches) != 1 || !strings.Contains(records.Mismatches[0].Detail, what) {
+			t.Errorf("%s: found %+v, %v", what, records, err)
+			continue
+		}
+		name := records.Mismatches[0].Name
+		if better := strings.HasSuffix(name, ".rpm"); records.Replaces(name) != better {
+			t.Errorf("%s: that there is a better record of %s is said to be %t", what, name, !better)
+		}
 	}
 }
 
