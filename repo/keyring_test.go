@@ -112,6 +112,63 @@ func TestKeyringPackage(t *testing.T) {
 	wantGate(t, err, keyringName+" 2031 is missing as rpm for noarch")
 }
 
+// TestKeyringPackageComesLate: a stream that had none gets it with the next publication, and users other pages with it; one that
+// was published by hand is not brought again, and neither is one that somebody took out.
+func TestKeyringPackageComesLate(t *testing.T) {
+	b := bucket.NewMemory()
+	bare := signedBy(t, b, []string{"one"})
+	if _, err := change(t, bare, Change{Add: packages(t, "1.35.0", "one")}); err != nil {
+		t.Fatal(err)
+	}
+	p := bringing(t, signedBy(t, b, []string{"one"}), "")
+	lacks := func(what string, want bool) {
+		t.Helper()
+		state, err := ReadState(t.Context(), b, streamName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream := keyringStream()
+		if got, err := p.LacksKeyring(&stream, state); err != nil || got != want {
+			t.Errorf("%s: that the keyring package is lacking is said to be %t, %v", what, got, err)
+		}
+	}
+	lacks("a stream without", true)
+
+	made, err := p.KeyringPackage.Make(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	byHand := packages(t, "1.35.1", "two")
+	if err := byHand.join(made); err != nil {
+		t.Fatal(err)
+	}
+	plan, err := change(t, p, Change{Add: byHand})
+	if err != nil || len(plan.Added) != 4+2 || !plan.GivesKeys() {
+		t.Fatalf("the package comes by hand: %+v, %v", plan, err)
+	}
+	lacks("a stream with it", false)
+
+	// One format of it is lost, as a person takes it out whose configuration says nothing of the package.
+	deb, rpm := "deb/"+made.Debs[0].Filename, "rpm/"+made.Rpms[0].Href
+	state, err := ReadState(t.Context(), b, streamName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := keyringStream()
+	half := *state
+	half.Manifest.Objects = slices.DeleteFunc(slices.Clone(state.Manifest.Objects), func(o Object) bool { return strings.HasSuffix(o.Name, rpm) })
+	if lacks, err := p.LacksKeyring(&stream, &half); err != nil || !lacks {
+		t.Errorf("an rpm that is missing is not lacking: %v", err)
+	}
+	if _, err := change(t, bare, Change{Yank: []string{deb, rpm}, Reason: "test"}); err != nil {
+		t.Fatal(err)
+	}
+	lacks("a stream that somebody took it out of", false)
+	if plan, err := change(t, p, Change{Resign: true}); err != nil || len(plan.Added) != 0 {
+		t.Errorf("it comes back: %+v, %v", plan, err)
+	}
+}
+
 // TestVerifyKeyring: a client's eye looks into the package, and finds one without the key that signs.
 func TestVerifyKeyring(t *testing.T) {
 	b := bucket.NewMemory()
