@@ -3,9 +3,11 @@ package repo
 import (
 	"context"
 	"errors"
-	"maps"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -315,17 +317,7 @@ func TestReviewKeys(t *testing.T) {
 	}
 
 	// The headers of packages are signed by the same rules.
-	r := &Request{Stream: streamName}
-	for file := range maps.Values(published.paths) {
-		if filepath.Ext(file) == ".rpm" {
-			s, err := signatureOf(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Packages = append(r.Packages, UnsignedPackage{filepath.Base(file), s.Header})
-		}
-	}
-	r.Keys = []string{sum("one")}
+	r := &Request{Stream: streamName, Keys: []string{sum("one")}, Packages: unsignedHeaders(t, published)}
 	if err := r.write(dir, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -335,6 +327,61 @@ func TestReviewKeys(t *testing.T) {
 	for name, want := range map[string]string{"one": "was to be replaced by", "expiring": "expired on"} {
 		if err := review(t, name, due, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("packages by %s: %v, want %q", name, err, want)
+		}
+	}
+}
+
+// unsignedHeaders are the headers of the rpms among files, as a request has them.
+func unsignedHeaders(t *testing.T, files *Files) []UnsignedPackage {
+	t.Helper()
+	var all []UnsignedPackage
+	for name := range files.rpms() {
+		s, err := signatureOf(files.paths[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, UnsignedPackage{path.Base(name), s.Header})
+	}
+	return all
+}
+
+// TestReviewHeadersRefuses: what is not signed as the header of an rpm, whoever asks for it.
+func TestReviewHeadersRefuses(t *testing.T) {
+	headers, others := unsignedHeaders(t, packages(t, "1.35.0", "one")), unsignedHeaders(t, packages(t, "1.35.0", "two"))
+	for _, c := range []struct {
+		name   string
+		change func(*Request, *ReviewConfig)
+		want   string
+	}{
+		{"nothing is wrong", func(*Request, *ReviewConfig) {}, ""},
+		{"the same as before", func(_ *Request, c *ReviewConfig) {
+			c.Memory.of(streamName).Headers[headers[0].File] = headerSum(headers[0].Header)
+		}, ""},
+		{"others than before", func(r *Request, c *ReviewConfig) {
+			c.Memory.of(streamName).Headers[headers[0].File] = headerSum(headers[0].Header)
+			r.Packages = others
+		}, headers[0].File + " was signed before with other contents"},
+		{"a package of another stream", func(_ *Request, c *ReviewConfig) {
+			c.Stream.Members = map[string]Member{"kubeadm": {Minor: "1.35"}}
+		}, "package kubectl is not in the list of packages"},
+		{"an architecture of another stream", func(_ *Request, c *ReviewConfig) {
+			c.Stream.Architectures = []Architecture{{"amd64", "x86_64"}}
+		}, "architecture aarch64 is not one of the stream's"},
+		{"a package from the future", func(_ *Request, c *ReviewConfig) { c.Now = now.AddDate(0, -2, 0) }, "in the future"},
+		{"one twice", func(r *Request, _ *ReviewConfig) { r.Packages = append(r.Packages, r.Packages[0]) }, "or there twice"},
+		{"one by another's name", func(r *Request, _ *ReviewConfig) {
+			r.Packages[0].File, r.Packages[1].File = r.Packages[1].File, r.Packages[0].File
+		}, "the header is that of kubectl-1.35.0-1.1."},
+		{"what is no header", func(r *Request, _ *ReviewConfig) { r.Packages[0].Header = []byte("sign this") }, strconv.Quote(headers[0].File) + ": "},
+		{"for another stream", func(r *Request, _ *ReviewConfig) { r.Stream = "core:/stable:/v1.34" }, "it is a request for stream core:/stable:/v1.34"},
+		{"by other keys", func(r *Request, _ *ReviewConfig) { r.Keys = append(r.Keys, strings.Repeat("A", 40)) }, "the publisher wants it signed by"},
+	} {
+		r := &Request{Stream: streamName, Keys: fingerprints(signer(t).Keyring()), Packages: slices.Clone(headers)}
+		cfg := ReviewConfig{Stream: testStream(), Signer: signer(t), Keyring: signer(t).Keyring(), Now: asked, Memory: noMemory(t)}
+		c.change(r, &cfg)
+		_, err := NewReview(t.Context(), t.TempDir(), r, cfg)
+		if c.want == "" && err != nil || c.want != "" && (!errors.As(err, new(*RefusedError)) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
 }
