@@ -1,7 +1,6 @@
 package dir
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -244,12 +243,8 @@ func (o *aptFiles) release(ctx context.Context, cfg apt.Config) error {
 	if err != nil {
 		return err
 	}
-	for _, folder := range o.folders {
-		isHash := func(name string) bool { return len(name) == 64 && strings.Trim(name, "0123456789abcdef") == "" }
-		named := func(name string) bool { return bytes.Contains(before, []byte(name)) }
-		if err := d.keepHashed(path.Join(o.top, folder, path.Dir(layout.ByHash(""))), isHash, named); err != nil {
-			return err
-		}
+	if err := o.sweep(string(before)); err != nil {
+		return err
 	}
 	text, err := cfg.WriteRelease(o.indexes)
 	if err != nil {

@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -313,6 +316,29 @@ func TestRefused(t *testing.T) {
 	same(t, "with bad packages left out", indexes(t, dir), want)
 }
 
+// A package that cannot be read for a reason that lies in the machine is not left out: nothing is written.
+func TestMachine(t *testing.T) {
+	for number, want := range map[syscall.Errno]bool{syscall.EIO: true, syscall.EMFILE: true, syscall.ENOENT: false, syscall.EACCES: false} {
+		cfg := config()
+		cfg.Log = slog.New(slog.DiscardHandler)
+		r := &run{Config: cfg, root: fill(t, 1)}
+		var err error
+		if r.draft, err = newDraft(r.root); err != nil {
+			t.Fatal(err)
+		}
+		b := &book{state: &state{}, format: format{reader: func() reader {
+			return func(io.ReaderAt, file) (entry, [][]byte, error) {
+				return entry{}, nil, fmt.Errorf("x.deb: read 0 of 9 bytes: %w", &fs.PathError{Op: "read", Path: "x.deb", Err: number})
+			}
+		}, compare: compareDebs}}
+		err = r.read(context.Background(), b, []file{{path: "debs/deb000_1.0-1_amd64.deb"}})
+		if errors.Is(err, number) != want || (len(r.result.Refused) == 0) != want {
+			t.Errorf("%v: got %v, refused %q", number, err, r.result.Refused)
+		}
+		b.close()
+	}
+}
+
 // Old indexes are there as long as a client may be on its way to them, and no longer; nothing else is touched.
 func TestStale(t *testing.T) {
 	dir := fill(t, 2)
@@ -359,6 +385,55 @@ func TestLock(t *testing.T) {
 	os.MkdirAll(filepath.Join(dir, newFolder), 0o755)
 	os.WriteFile(filepath.Join(dir, newFolder, "1"), []byte("x"), 0o644)
 	mustIndex(t, dir, config())
+}
+
+// The same goes for compressions that are not asked for any more, architectures without packages, and indexes of others.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	pool := filepath.Join(dir, "pool")
+	addDeb(t, pool, "aa", "1-1", "amd64")
+	gone := addDeb(t, pool, "bb", "1-1", "arm64")
+	ours, theirs := []string{"Packages.xz", "Packages.zst", "Contents-i386.gz"}, []string{"Packages.bz2", "Packages.md", "Contents"}
+	for _, dists := range []bool{false, true} {
+		cfg := config()
+		cfg.Dists, cfg.Contents, cfg.Release.Suite = dists, true, "stable"
+		at, arm := dir, filepath.Join(dir, "Contents-arm64.gz")
+		if dists {
+			at, arm = filepath.Join(dir, "dists/stable/main/binary-amd64"), filepath.Join(dir, "dists/stable/main/binary-arm64/by-hash")
+			addDeb(t, pool, "bb", "1-1", "arm64")
+		}
+		cfg.Compress = []packed.Compression{packed.XZ, packed.Zstd, packed.Gzip}
+		mustIndex(t, dir, cfg)
+		for _, name := range append(theirs, ours[2]) {
+			writeFile(t, filepath.Join(at, name), "x")
+		}
+		os.Remove(gone)
+		cfg.Compress = []packed.Compression{packed.Gzip}
+		there := func(name string) bool { _, err := os.Lstat(name); return err == nil }
+		for _, want := range []bool{true, false} { // one run later a client may still want them
+			mustIndex(t, dir, cfg)
+			for _, name := range ours[:2] {
+				if there(filepath.Join(at, name)) != want {
+					t.Errorf("%s: there is %v, expected %v", filepath.Join(at, name), !want, want)
+				}
+			}
+			if there(arm) != want {
+				t.Errorf("%s: there is %v, expected %v", arm, !want, want)
+			}
+			cfg.Release.Date = cfg.Release.Date.Add(time.Second)
+		}
+		if !dists && there(filepath.Join(at, ours[2])) {
+			t.Errorf("%s is left", ours[2])
+		}
+		for _, name := range append(theirs, "Packages", "Packages.gz") {
+			if !there(filepath.Join(at, name)) {
+				t.Errorf("%s is gone", name)
+			}
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "dists/stable/main/*")); len(left) != 3 {
+		t.Errorf("there are %q, want Contents-amd64.gz, binary-amd64 and by-hash", left)
+	}
 }
 
 // A run that is interrupted leaves all as it was.

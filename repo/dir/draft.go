@@ -125,11 +125,11 @@ func (d *draft) text(to string, data []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// keepHashed has the files of a folder go at the end that are neither named in one of the texts nor among those that are
-// written. Only names of the form that want describes are touched.
-func (d *draft) keepHashed(folder string, want func(name string) bool, named func(name string) bool) error {
+// keep has the files of a folder go at the end that are neither named nor among those that are written. Only those are
+// touched whose names are of the form that want describes.
+func (d *draft) keep(folder string, want, named func(name string) bool) error {
 	entries, err := os.ReadDir(d.path(folder))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil
 	}
 	if err != nil {
@@ -166,6 +166,7 @@ func (d *draft) commit() (written, removed []string, err error) {
 			err := os.Remove(d.path(name))
 			if err == nil {
 				removed = append(removed, name)
+				d.prune(path.Dir(name))
 			} else if !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
@@ -189,6 +190,12 @@ func (d *draft) commit() (written, removed []string, err error) {
 		}
 	}
 	return written, removed, remove(d.stale)
+}
+
+// prune removes folders that are empty, from the inside out.
+func (d *draft) prune(folder string) {
+	for ; folder != "." && os.Remove(d.path(folder)) == nil; folder = path.Dir(folder) {
+	}
 }
 
 func (d *draft) carryOut(m move) error {

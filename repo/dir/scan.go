@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -156,6 +157,9 @@ func (r *run) readAll(ctx context.Context, b *book, files []file) error {
 		if r.Progress != nil {
 			r.Progress(done, len(files), bytes)
 		}
+		if machine(err) {
+			return err
+		}
 		if err != nil {
 			refused = append(refused, refusal{f.path, err})
 			return nil
@@ -198,6 +202,20 @@ func (r *run) readAll(ctx context.Context, b *book, files []file) error {
 		r.refuse(x.err)
 	}
 	return b.fresh.flush()
+}
+
+// machine tells whether an error says nothing of a package, but that this machine cannot read it now, such as EIO. Were it
+// taken for the package's, SkipInvalid would publish an index without it.
+func machine(err error) bool {
+	var number syscall.Errno
+	if !errors.As(err, &number) {
+		return false
+	}
+	switch number {
+	case syscall.ENOENT, syscall.EACCES, syscall.EPERM, syscall.ELOOP, syscall.ENOTDIR, syscall.ENXIO:
+		return false // it is gone, or is not for us to read
+	}
+	return true
 }
 
 func (r *run) readOne(read reader, from *file) (entry, [][]byte, error) {

@@ -162,7 +162,7 @@ func (r *run) writeRepomd(ctx context.Context, repomd *yum.Repomd) error {
 		return err
 	}
 	named := func(name string) bool { return bytes.Contains(before, []byte("repodata/"+name)) }
-	if err := d.keepHashed(path.Dir(layout.Repomd), hashedRepodata.MatchString, named); err != nil {
+	if err := d.keep(path.Dir(layout.Repomd), hashedRepodata.MatchString, named); err != nil {
 		return err
 	}
 	text, err := repomd.XML()
