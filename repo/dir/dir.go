@@ -203,7 +203,11 @@ func (r *run) index(ctx context.Context) (err error) {
 	wantDeb, wantRpm := r.Deb, r.Rpm
 	if !wantDeb && !wantRpm {
 		wantDeb, wantRpm = len(debs) > 0, len(rpms) > 0
-		if !wantDeb && !wantRpm {
+		switch {
+		case wantDeb || wantRpm:
+		case len(r.result.Refused) > 0 && !r.SkipInvalid:
+			return &RefusedError{r.result.Refused}
+		default:
 			return fmt.Errorf("%s: there are no packages below it: name the format to make an empty repository", r.root)
 		}
 	}

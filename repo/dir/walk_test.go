@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -79,6 +80,21 @@ func TestLinks(t *testing.T) {
 	want := []string{"a-part-of-it/dd-1-1.noarch.rpm", "again/cc_1-1_amd64.deb", "bb-1-1.noarch.rpm", "ee.deb", "pool/aa_1-1_amd64.deb"}
 	if !slices.Equal(got, want) {
 		t.Errorf("indexed are %q, want %q", got, want)
+	}
+}
+
+// Where all packages are refused, it says why, and not that there are none.
+func TestOutsideOfPool(t *testing.T) {
+	dir := t.TempDir()
+	addDeb(t, filepath.Join(dir, "debs"), "aa", "1-1", "amd64")
+	cfg := config()
+	cfg.Dists, cfg.Release.Suite = true, "stable"
+	if _, err := Index(context.Background(), dir, cfg); err == nil || !strings.Contains(err.Error(), "debs/aa_1-1_amd64.deb: lies outside of pool") {
+		t.Errorf("got %v", err)
+	}
+	cfg.SkipInvalid = true
+	if _, err := Index(context.Background(), dir, cfg); err == nil || !strings.Contains(err.Error(), "there are no packages") {
+		t.Errorf("got %v", err)
 	}
 }
 
