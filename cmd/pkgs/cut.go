@@ -231,6 +231,12 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 		}
 	}
 	result := &publication{Plan: plan}
+	if plan.From == 0 && plan.Reason != "" {
+		var err error
+		if result.Meant, err = p.beginning(ctx, b, plan.Stream); err != nil {
+			return nil, err
+		}
+	}
 	if plan.Empty() && !plan.Unsettled {
 		return result, nil
 	}
@@ -269,6 +275,8 @@ func (p *program) carryOut(ctx context.Context, cfg *config, signing *signingKey
 type publication struct {
 	Plan      *repo.Plan `json:"plan"`
 	Published bool       `json:"published"`
+	// Meant is a stream of the bucket with almost the name of one that this begins.
+	Meant layout.Stream `json:"meant,omitempty"`
 	// Settled says that everything shows the live publication that should: lists of streams, aliases, the CDN.
 	Settled  bool           `json:"settled"`
 	Verified *verify.Report `json:"verified,omitempty"`

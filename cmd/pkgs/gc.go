@@ -77,6 +77,9 @@ The packages that were ever published to a stable stream are never deleted, nor 
 				if _, err := cfg.stream(name); err != nil {
 					return err
 				}
+				if _, err := liveState(cmd.Context(), b, name); err != nil {
+					return err
+				}
 			}
 			if len(names) == 0 {
 				if names, err = cfg.published(cmd.Context(), b); err != nil {

@@ -31,6 +31,9 @@ An index is dated five minutes before it is made, for clients whose clocks are b
 			if err != nil {
 				return err
 			}
+			if _, err := liveState(cmd.Context(), b, given[0]); err != nil {
+				return err
+			}
 			history, err := repo.History(cmd.Context(), b, layout.Stream(given[0]), limit)
 			if err != nil {
 				return err
@@ -41,9 +44,6 @@ An index is dated five minutes before it is made, for clients whose clocks are b
 			for _, h := range history {
 				fmt.Fprintf(p.stdout, "%4d  %s  %4d packages, %d added, %d removed  %s: %s\n",
 					h.Serial, h.Time.UTC().Format(time.DateTime+" UTC"), h.Packages, len(h.Added), len(h.Removed), h.By, h.Reason)
-			}
-			if len(history) == 0 {
-				fmt.Fprintf(p.stdout, "stream %s was never published\n", given[0])
 			}
 			return nil
 		},
@@ -71,6 +71,9 @@ those that only TO has, a - before those that only FROM has.`,
 			}
 			_, b, err := p.openStream(given[0])
 			if err != nil {
+				return err
+			}
+			if _, err := liveState(cmd.Context(), b, given[0]); err != nil {
 				return err
 			}
 			added, removed, err := repo.Diff(cmd.Context(), b, layout.Stream(given[0]), serials[0], serials[1])
@@ -136,7 +139,7 @@ version such as kubelet=1.35.2-1.1, which stands for its files in both formats a
 			if err != nil {
 				return err
 			}
-			state, err := repo.ReadState(cmd.Context(), b, layout.Stream(given[0]))
+			state, err := liveState(cmd.Context(), b, given[0])
 			if err != nil {
 				return err
 			}
@@ -176,6 +179,11 @@ func (p *program) changeOrAsk(ctx context.Context, name string, change repo.Chan
 	target, err := cfg.stream(name)
 	if err != nil {
 		return err
+	}
+	if change.Base == nil {
+		if change.Base, err = liveState(ctx, b, name); err != nil {
+			return err
+		}
 	}
 	signing, err := p.openSigning(cfg)
 	if err != nil {

@@ -50,6 +50,14 @@ installed from before anything is promoted. TO is the bucket of the configuratio
 				return usageError{err}
 			}
 			names := given[2:]
+			for _, name := range names {
+				if _, err := cfg.stream(name); err != nil {
+					return err
+				}
+				if _, err := liveState(cmd.Context(), from, name); err != nil {
+					return err
+				}
+			}
 			if len(names) == 0 {
 				if names, err = cfg.published(cmd.Context(), from); err != nil {
 					return err

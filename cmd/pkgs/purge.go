@@ -57,7 +57,7 @@ needs no key, and does no harm when there is nothing to purge.`,
 				}
 				d, err := p.redeliver(cmd.Context(), cfg, b, p.newDelivery(cfg, layout.Stream(name), 0))
 				if d == nil && err == nil && !all {
-					err = fmt.Errorf("stream %s was never published", name)
+					err = neverPublished(cmd.Context(), verify.FromBucket(b), name)
 				}
 				if d != nil {
 					deliveries = append(deliveries, d)

@@ -141,7 +141,7 @@ func (p *program) verifyAll(ctx context.Context, all *results[checked], source v
 				all.add(nil, err)
 				return
 			} else if !ever {
-				all.add(nil, fmt.Errorf("stream %s was never published in %s: there is nothing to verify", name, source))
+				all.add(nil, neverPublished(ctx, source, name))
 				continue
 			}
 		}
