@@ -74,14 +74,20 @@ func List(ctx context.Context, b bucket.Bucket, streams []Listed) ([]string, err
 	return nil, fmt.Errorf("%s/%s: others write it all the time: run the command again", b, layout.Streams)
 }
 
-// Unlisted are those of streams that the list of all streams does not have, or has with an older serial: whose publisher died
-// between the pointers and the pages, and was followed by no other. That costs one read.
-func Unlisted(ctx context.Context, b bucket.Bucket, streams []Listed) ([]Listed, error) {
+// ReadList reads the list of all streams. One that does not exist is empty.
+func ReadList(ctx context.Context, b bucket.Bucket) ([]Listed, error) {
 	all, _, err := readListing(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(slices.Clone(streams), func(s Listed) bool { return !all.merge([]Listed{s}) }), nil
+	return all.Streams, nil
+}
+
+// Unlisted are those of streams that a list does not have, or has with an older serial: whose publisher died between the
+// pointers and the pages, and was followed by no other.
+func Unlisted(list, streams []Listed) []Listed {
+	all := listing{slices.Clone(list)}
+	return slices.DeleteFunc(slices.Clone(streams), func(s Listed) bool { return !all.merge([]Listed{s}) })
 }
 
 // list writes the pages once. Its error matches bucket.ErrCondition when somebody else wrote one in between.

@@ -197,6 +197,12 @@ func (p *program) reconcile(ctx context.Context, cfg *config, names []string, op
 	}
 	c.Unsigned = options.unsigned
 	c.Upstream, c.Confirm, c.Quick, c.Deep, c.Parallel = up, options.confirm, options.quick, options.deep, options.parallel
+	if len(names) == 0 {
+		c.Configured = func(stream layout.Stream) bool {
+			_, err := cfg.stream(string(stream))
+			return err == nil
+		}
+	}
 	c.Done = func(s *reconcile.StreamReport) { show.step(string(s.Stream), s.Bytes) }
 	report := reconcile.Run(ctx, c, streams)
 	show.done()

@@ -77,11 +77,11 @@ func (p *program) unshown(ctx context.Context, cfg *config, b bucket.Bucket, nam
 	}
 	var left []string
 	stream := cfg.repoStream(s)
-	unlisted, err := repo.Unlisted(ctx, b, []repo.Listed{state.Describe(&stream)})
+	list, err := repo.ReadList(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	if len(unlisted) > 0 {
+	if len(repo.Unlisted(list, []repo.Listed{state.Describe(&stream)})) > 0 {
 		left = append(left, fmt.Sprintf("%s does not list serial %d yet", layout.Streams, state.Head.Serial))
 	}
 	if f := state.Manifest.Follows; f != nil {

@@ -120,6 +120,9 @@ type Config struct {
 	// Confirm carries plans out. Without it they are in the report, and nothing is written to the bucket, nor made but
 	// for requests in Unsigned.
 	Confirm bool
+	// Configured tells of a stream whether anybody reconciles it by the same configuration, maybe another time. If it is nil
+	// nobody is told of streams that the bucket has besides.
+	Configured func(layout.Stream) bool
 	// Quick leaves the objects of the bucket and upstream's checksums alone; Deep reads all objects and all records.
 	Quick, Deep bool
 	// Parallel is how many streams are worked on at once; 0 is 8.
@@ -213,6 +216,7 @@ const (
 	Key          Kind = "key"          // a key that signs is due for rotation, or refused by a client
 	Purge        Kind = "purge"        // the CDN could not be told
 	Page         Kind = "page"         // a list of streams does not show what is live
+	Unconfigured Kind = "unconfigured" // a stream is in the bucket and not in the configuration
 )
 
 // Severity says what a finding asks for.

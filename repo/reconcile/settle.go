@@ -2,7 +2,9 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"time"
 
 	"sigs.k8s.io/pkgs/repo"
 	"sigs.k8s.io/pkgs/repo/layout"
@@ -23,10 +25,12 @@ func (r *Report) list(ctx context.Context, cfg Config) bool {
 		r.Findings = append(r.Findings, Finding{Kind: kind, Severity: Drift, Object: layout.Streams, Detail: err.Error()})
 		return false
 	}
-	unlisted, err := repo.Unlisted(ctx, cfg.Publisher.Bucket, listed)
+	list, err := repo.ReadList(ctx, cfg.Publisher.Bucket)
 	if err != nil {
 		return fail(Failed, err)
 	}
+	r.unconfigured(cfg, list)
+	unlisted := repo.Unlisted(list, listed)
 	if len(unlisted) == 0 {
 		return true
 	}
@@ -47,6 +51,26 @@ func (r *Report) list(ctx context.Context, cfg Config) bool {
 		}
 	}
 	return cfg.Confirm
+}
+
+// unconfigured tells of streams that are in the bucket and not in the configuration. As long as somebody signs them anew,
+// another configuration has them. When nobody did for half of the time that clients accept an index, a person has to look:
+// they will refuse it. Nothing is deleted.
+func (r *Report) unconfigured(cfg Config, list []repo.Listed) {
+	if cfg.Configured == nil {
+		return
+	}
+	for _, s := range list {
+		if cfg.Configured(s.Stream) {
+			continue
+		}
+		f := Finding{Kind: Unconfigured, Severity: Info, Object: string(s.Stream), Detail: "is in the bucket and not in this configuration"}
+		if age := r.Time.Sub(s.Time); age > max(cfg.Publisher.Validity/2, cfg.Refresh+24*time.Hour) {
+			f.Severity = Drift
+			f.Detail += fmt.Sprintf(": nobody has signed it for %s, and clients will refuse it: add it, as state: frozen if nothing is to come to it", days(age))
+		}
+		r.Findings = append(r.Findings, f)
+	}
 }
 
 // settle notes the streams whose live publication is shown by everything that should show it. That an alias does, this run
