@@ -172,6 +172,6 @@ func printAdvisories(b *strings.Builder, changes []AdvisoryChange) {
 		if c.Severity != "" {
 			what += ", " + c.Severity
 		}
-		fmt.Fprintf(b, "  advisory %s, %s: %s (%s), about %d rpms\n", c.ID, c.Change, c.Title, what, len(c.Packages))
+		fmt.Fprintf(b, "  advisory %s, %s: %s (%s), about %s\n", c.ID, c.Change, c.Title, what, Count(len(c.Packages), "rpm"))
 	}
 }

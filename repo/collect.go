@@ -311,8 +311,8 @@ func (p *Publisher) delete(ctx context.Context, c *Collection, until time.Time) 
 func (c *Collection) Print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "stream %s in %s\n", c.Stream, c.Bucket)
-	fmt.Fprintf(&b, "  %d objects, %s; that nothing names: %d newly found, %d found before and not old enough, %d to delete\n",
-		c.Objects, Size(c.Bytes), len(c.Found), c.Waiting, len(c.Delete)+c.Left)
+	fmt.Fprintf(&b, "  %s, %s; that nothing names: %d newly found, %d found before and not old enough, %d to delete\n",
+		Count(c.Objects, "object"), Size(c.Bytes), len(c.Found), c.Waiting, len(c.Delete)+c.Left)
 	for _, g := range c.Found {
 		fmt.Fprintf(&b, "    ? %s%s\n", strings.TrimPrefix(g.Name, string(c.Stream)+"/"), g.why())
 	}
@@ -320,7 +320,7 @@ func (c *Collection) Print(w io.Writer) error {
 		fmt.Fprintf(&b, "    - %s%s, found on %s\n", strings.TrimPrefix(g.Name, string(c.Stream)+"/"), g.why(), g.Since.Format(time.DateOnly))
 	}
 	if len(c.Delete) > 0 {
-		fmt.Fprintf(&b, "  deletes %d objects, %s\n", len(c.Delete), Size(c.Freed()))
+		fmt.Fprintf(&b, "  deletes %s, %s\n", Count(len(c.Delete), "object"), Size(c.Freed()))
 	}
 	if c.Left > 0 {
 		fmt.Fprintf(&b, "  %d more could go: no run deletes more than a part of a stream\n", c.Left)

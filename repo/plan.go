@@ -113,7 +113,7 @@ func (p *Plan) Print(w io.Writer) error {
 		fmt.Fprintf(&b, "  finish serial %d, which was committed but not brought to all pointers: %s\n", p.From, strings.Join(p.Finish, ", "))
 	}
 	if p.Reason == "" {
-		fmt.Fprintf(&b, "  nothing to publish: serial %d has all %d packages\n", p.From, p.Kept)
+		fmt.Fprintf(&b, "  nothing to publish: serial %d has it all, %s\n", p.From, Count(p.Kept, "package"))
 		if p.Unsettled {
 			fmt.Fprintf(&b, "  its run was cut off, or is still on its way: whatever shows it besides is looked at once more, the lists of streams, aliases and the CDN\n")
 		}
@@ -173,19 +173,4 @@ func (p *Plan) printUnmet(b *strings.Builder) {
 	for _, u := range p.Unmet {
 		fmt.Fprintf(b, "  note: %s\n", u)
 	}
-}
-
-// Size writes a number of bytes for a person, in binary units.
-func Size(n int64) string {
-	if n < 1<<10 {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, units := float64(n)/(1<<10), "KiB"
-	for _, u := range []string{"MiB", "GiB", "TiB"} {
-		if f < 1<<10 {
-			break
-		}
-		f, units = f/(1<<10), u
-	}
-	return fmt.Sprintf("%.1f %s", f, units)
 }

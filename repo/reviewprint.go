@@ -12,7 +12,7 @@ import (
 func (v *Review) Print(w io.Writer) error {
 	var b strings.Builder
 	if v.request.Index == nil {
-		fmt.Fprintf(&b, "stream %s: %d packages are to be signed\n", v.Stream, len(v.Headers))
+		fmt.Fprintf(&b, "stream %s: %s to be signed\n", v.Stream, Count(len(v.Headers), "package"))
 		for _, h := range v.Headers {
 			fmt.Fprintf(&b, "    %-50s built %s, payload %s\n", h.File, stamp(h.Built), h.PayloadSHA256)
 		}

@@ -239,7 +239,7 @@ func (p *program) indexDir(ctx context.Context, root string, cfg dir.Config) err
 	for _, why := range result.Anew {
 		fmt.Fprintf(p.stderr, "pkgs: made anew: %s\n", why)
 	}
-	fmt.Fprintf(p.stdout, "%s: %d debs and %d rpms indexed, %d of them read, %d left out\n", root, result.Debs, result.Rpms,
+	fmt.Fprintf(p.stdout, "%s: %s and %s indexed, %d of them read, %d left out\n", root, repo.Count(result.Debs, "deb"), repo.Count(result.Rpms, "rpm"),
 		result.Read, len(out))
 	return nil
 }

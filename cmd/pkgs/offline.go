@@ -221,7 +221,7 @@ func (p *program) tell(r *request) {
 	case w.Signed:
 		fmt.Fprintf(p.stdout, "the index is signed already, and not published yet: see %s\n", w.Request)
 	case w.Packages > 0:
-		fmt.Fprintf(p.stdout, "%d rpms are to be signed before their index is: see %s\n", w.Packages, w.Request)
+		fmt.Fprintf(p.stdout, "%s to be signed before the index: see %s\n", repo.Count(w.Packages, "rpm"), w.Request)
 	default:
 		fmt.Fprintf(p.stdout, "the index is to be signed: see %s\n", w.Request)
 	}

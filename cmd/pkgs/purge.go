@@ -203,7 +203,7 @@ func (p *program) purge(ctx context.Context, cfg *config, d *delivery, names []s
 	}
 	d.CDN = c.Form.String()
 	d.Purged = append(d.Purged, names...)
-	fmt.Fprintf(d.out, "purged %s of %d objects of %s\n", d.CDN, len(names), d.Stream)
+	fmt.Fprintf(d.out, "purged %s of %s of %s\n", d.CDN, repo.Count(len(names), "object"), d.Stream)
 	return nil
 }
 

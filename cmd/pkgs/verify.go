@@ -182,7 +182,7 @@ func (p *program) audit(ctx context.Context, all *results[checked], b bucket.Buc
 			continue // which verifying it says
 		}
 		if err == nil && p.output == "text" {
-			fmt.Fprintf(p.stdout, "audit %s: %d publications, each named by the next, and %d promotions; the last is serial %d, %s\n", name, r.Publications, r.Promotions, r.Serial, r.Manifest)
+			fmt.Fprintf(p.stdout, "audit %s: %s, each named by the next, and %s; the last is serial %d, %s\n", name, repo.Count(r.Publications, "publication"), repo.Count(r.Promotions, "promotion"), r.Serial, r.Manifest)
 		}
 		if i := slices.IndexFunc(all.all, func(c *checked) bool { return c.Report != nil && c.Stream == layout.Stream(name) }); i >= 0 {
 			all.all[i].Audit = r
@@ -213,7 +213,7 @@ func printReport(w io.Writer, r *verify.Report) error {
 		verdict = fmt.Sprintf("DAMAGED in %d places", n)
 	}
 	fmt.Fprintf(&b, "verified %s in %s: %s\n", r.Stream, r.Source, verdict)
-	fmt.Fprintf(&b, "  %d debs and %d rpms in the indexes, %d package files read (%s)\n", r.Debs, r.Rpms, r.Read, repo.Size(r.Bytes))
+	fmt.Fprintf(&b, "  %s and %s in the indexes, %s read (%s)\n", repo.Count(r.Debs, "deb"), repo.Count(r.Rpms, "rpm"), repo.Count(r.Read, "package file"), repo.Size(r.Bytes))
 	for _, fingerprint := range r.SignedBy {
 		fmt.Fprintf(&b, "  signed by %s\n", fingerprint)
 	}

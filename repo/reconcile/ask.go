@@ -97,7 +97,7 @@ func (r *run) waits(w *repo.Waiting) {
 	r.report.Waiting = append(r.report.Waiting, w)
 	what := fmt.Sprintf("the index of serial %d", w.Serial)
 	if w.Packages > 0 {
-		what = fmt.Sprintf("%d rpms", w.Packages)
+		what = repo.Count(w.Packages, "rpm")
 	}
 	switch {
 	case w.Signed:
