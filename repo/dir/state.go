@@ -370,7 +370,9 @@ func (w *stateWriter) finish(r *run, b *book) error {
 	if err != nil {
 		return err
 	}
+	const usualLine = 256 // more bytes than most packages take
 	var t bytes.Buffer
+	t.Grow(usualLine * len(b.entries))
 	fmt.Fprintf(&t, "%s\t%s\t%d\n", stateVersion, b.format.variant, r.scanned.UnixNano())
 	for _, p := range result.Pieces {
 		fmt.Fprintf(&t, "piece\t%x\t%d\t%d\n", p.Key, p.Length, p.Plain)

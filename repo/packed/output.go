@@ -9,7 +9,6 @@ import (
 	"io"
 	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -22,29 +21,32 @@ import (
 type Pool struct {
 	size  int
 	slots chan struct{}
-	texts sync.Pool // of *[]byte
-	gzips sync.Pool
-	zstds sync.Pool
+	// What is not in use. That are few things, but large ones, which a sync.Pool would lose whenever garbage is collected.
+	gzips chan *gzip.Writer
+	zstds chan *zstd.Encoder
 }
 
 // NewPool returns a Pool that keeps all processors busy.
 func NewPool() *Pool {
 	n := runtime.GOMAXPROCS(0)
-	return &Pool{size: n, slots: make(chan struct{}, n)}
+	return &Pool{size: n, slots: make(chan struct{}, n), gzips: make(chan *gzip.Writer, n), zstds: make(chan *zstd.Encoder, n)}
 }
 
-// buffer returns memory for a piece.
-func (p *Pool) buffer() []byte {
-	if b, ok := p.texts.Get().(*[]byte); ok {
-		return (*b)[:0]
+// take returns something that is not in use, if there is any.
+func take[T any](from chan T) (v T, ok bool) {
+	select {
+	case v = <-from:
+		return v, true
+	default:
+		return v, false
 	}
-	return make([]byte, 0, maxPiece+maxPiece/8)
 }
 
-// reuse takes memory back. What an exceptionally large piece had goes.
-func (p *Pool) reuse(b []byte) {
-	if cap(b) <= 2*maxPiece {
-		p.texts.Put(&b)
+// give puts back what is not in use any more, or drops it if there is enough of it.
+func give[T any](to chan T, v T) {
+	select {
+	case to <- v:
+	default:
 	}
 }
 
@@ -63,14 +65,15 @@ func (p *Pool) pack(c Compression, data []byte) ([]byte, error) {
 	if c == Gzip {
 		return p.gzip(data)
 	}
-	z, ok := p.zstds.Get().(*zstd.Encoder)
+	z, ok := take(p.zstds)
 	if !ok {
 		var err error
-		if z, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1)); err != nil {
+		if z, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+			zstd.WithWindowSize(maxPiece)); err != nil {
 			return nil, err
 		}
 	}
-	defer p.zstds.Put(z)
+	defer give(p.zstds, z)
 	return z.EncodeAll(data, nil), nil
 }
 
@@ -109,14 +112,14 @@ const gzipLevel = 6
 func (p *Pool) gzip(data []byte) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(len(data)/4 + 64)
-	w, ok := p.gzips.Get().(*gzip.Writer)
+	w, ok := take(p.gzips)
 	if !ok {
 		var err error
 		if w, err = gzip.NewWriterLevel(&b, gzipLevel); err != nil {
 			return nil, err
 		}
 	}
-	defer p.gzips.Put(w)
+	defer give(p.gzips, w)
 	w.Reset(&b)
 	w.ModTime = time.Unix(0, 0) // written as "none"
 	if _, err := w.Write(data); err != nil {

@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 )
 
 // Compression is how an index is compressed, by the end of its file's name.
@@ -130,7 +131,8 @@ type Writer struct {
 	holds bool        // whether an output goes on to use pieces that were put
 	made  Compression // what members are made in, None where no output needs them
 
-	plain []byte // of the piece at hand
+	plain []byte      // of the piece at hand
+	texts chan []byte // memory of pieces that are written
 	key   hash.Hash
 	line  []byte
 
@@ -150,13 +152,20 @@ type job struct {
 	ready         chan struct{}
 }
 
-// maxPiece is the number of bytes at which a piece ends in any case.
-const maxPiece = 1 << 20
+const (
+	// maxPiece is the number of bytes at which a piece ends in any case.
+	maxPiece = 1 << 20
+	// usualPiece is about what pieces have.
+	usualPiece = 64 << 10
+)
 
 // NewWriter begins an index, and kept is of an earlier one in the same compression. Only one of the outputs may be one of
 // members. It is written until ctx ends.
 func NewWriter(ctx context.Context, pool *Pool, kept *Kept, outputs ...Output) (*Writer, error) {
-	w := &Writer{pool: pool, kept: kept, key: sha256.New(), jobs: make(chan *job, pool.size), done: make(chan error, 1)}
+	w := &Writer{
+		pool: pool, kept: kept, key: sha256.New(), jobs: make(chan *job, pool.size), done: make(chan error, 1),
+		texts: make(chan []byte, pool.size+2), // those that wait, and one each that is read and written
+	}
 	for _, o := range outputs {
 		out, err := newOutput(ctx, o, pool.size)
 		if err != nil {
@@ -188,6 +197,9 @@ func (w *Writer) Add(sha256 [sha256.Size]byte, what string, text ...[]byte) {
 	w.line = append(append(append(w.line[:0], sha256[:]...), what...), 0)
 	w.key.Write(w.line)
 	for _, t := range text {
+		if len(w.plain)+len(t) > cap(w.plain) { // it is used again and again: let it become large soon
+			w.plain = slices.Grow(w.plain, max(len(t), len(w.plain), usualPiece))
+		}
 		w.plain = append(w.plain, t...)
 	}
 	if sha256[0]&63 == 0 || len(w.plain) >= maxPiece {
@@ -211,7 +223,8 @@ func (w *Writer) cut() {
 	j := &job{plain: w.plain, ready: make(chan struct{})}
 	w.key.Sum(j.key[:0])
 	w.key.Reset()
-	w.plain = w.pool.buffer()
+	w.plain, _ = take(w.texts)
+	w.plain = w.plain[:0]
 	if w.made != None {
 		w.pool.start(func() {
 			defer close(j.ready)
@@ -284,8 +297,8 @@ func (w *Writer) write(j *job) error {
 			return err
 		}
 	}
-	if !w.holds {
-		w.pool.reuse(j.plain)
+	if !w.holds && cap(j.plain) <= 2*maxPiece { // what an exceptionally large piece had goes
+		give(w.texts, j.plain)
 	}
 	return nil
 }
