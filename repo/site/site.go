@@ -86,9 +86,9 @@ func KeyringOf(sources []byte) string {
 // snapshot: a client never meets a repomd.xml whose signature is not there yet.
 func (r Repository) Repo() string { return r.repo("mirrorlist=" + r.rpm(layout.Mirrorlist)) }
 
-// RepoBaseURL is Repo with the address of the repository itself, as pkgs.k8s.io has always had it. It is for whoever
+// baseURL is what says in a .repo file where the repository itself is, as pkgs.k8s.io has always had it. It is for whoever
 // copies the repository: dnf reposync refuses snapshots, whose packages lie outside of them.
-func (r Repository) RepoBaseURL() string { return r.repo("baseurl=" + r.rpm("")) }
+func (r Repository) baseURL() string { return "baseurl=" + r.rpm("") }
 
 // repo is a .repo file; from says where the repository is.
 func (r Repository) repo(from string) string {
@@ -108,12 +108,6 @@ func (r Repository) Files() []layout.File {
 		{Path: name + ".list", Data: []byte(r.AptList())},
 		{Path: name + ".repo", Data: []byte(r.Repo())},
 	}
-}
-
-// ZypperAddrepo are the lines that add the stream to zypper without a file (zypper(8)), by the address of the repository
-// itself.
-func (r Repository) ZypperAddrepo() string {
-	return fmt.Sprintf("sudo rpm --import %s\nsudo zypper addrepo --refresh --gpgcheck-strict %s %s\n", r.rpm(layout.RepomdKey), r.rpm(""), r.nickname())
 }
 
 // Instructions are the lines that a user pastes for each of the clients.
@@ -144,7 +138,8 @@ func (r Repository) Instructions() string {
 	}
 	line("cat <<'EOF' | sudo tee /etc/yum.repos.d/%s.repo\n%sEOF", name, r.Repo())
 	install("dnf")
-	line("# or, in the place of the file that cat writes:\n#   curl -fsSL %s | sudo tee /etc/yum.repos.d/%s.repo\n", page(".repo"), name)
+	line("# or, in the place of the file that cat writes:\n#   curl -fsSL %s | sudo tee /etc/yum.repos.d/%s.repo", page(".repo"), name)
+	line("# or, to copy the repository with dnf reposync, in the place of the line with mirrorlist:\n#   %s\n", r.baseURL())
 
 	line("# %s with zypper", r.Stream)
 	key := r.rpm(layout.RepomdKey)
@@ -155,5 +150,7 @@ func (r Repository) Instructions() string {
 	line("sudo rpm --import %s", key)
 	line("cat <<'EOF' | sudo tee /etc/zypp/repos.d/%s.repo\n%sEOF", name, r.Repo())
 	install("zypper")
+	line("# or, in the place of the file that cat writes:")
+	line("#   sudo zypper addrepo --refresh --gpgcheck-strict %s %s", r.rpm(""), name)
 	return b.String()
 }

@@ -55,7 +55,7 @@ func TestAptReads(t *testing.T) {
 }
 
 func TestDnfReads(t *testing.T) {
-	for _, text := range []string{core.Repo(), core.RepoBaseURL()} {
+	for _, text := range []string{core.Repo(), core.repo(core.baseURL())} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "repos/core.repo"), text)
 		out := run(t, "dnf", "dnf", "--setopt=reposdir="+filepath.Join(dir, "repos"), "--setopt=cachedir="+filepath.Join(dir, "cache"),
@@ -71,8 +71,8 @@ func TestZypperReads(t *testing.T) {
 		return run(t, "zypper", "zypper", append([]string{"--root", root, "--non-interactive"}, args...)...)
 	}
 	for text, want := range map[string]string{
-		core.Repo():        `mirrorlist="` + nowhere + `/core:/stable:/v1.35/rpm/mirrorlist"`,
-		core.RepoBaseURL(): "<url>" + nowhere + "/core:/stable:/v1.35/rpm/</url>",
+		core.Repo():               `mirrorlist="` + nowhere + `/core:/stable:/v1.35/rpm/mirrorlist"`,
+		core.repo(core.baseURL()): "<url>" + nowhere + "/core:/stable:/v1.35/rpm/</url>",
 	} {
 		root := t.TempDir()
 		write(t, filepath.Join(root, "etc/zypp/repos.d/core.repo"), text)
@@ -84,9 +84,12 @@ func TestZypperReads(t *testing.T) {
 			}
 		}
 	}
-	// The second line is the one for zypper.
+	// Without a file.
 	root := t.TempDir()
-	_, line, _ := strings.Cut(core.ZypperAddrepo(), "\nsudo zypper ")
+	_, line, ok := strings.Cut(core.Instructions(), "\n#   sudo zypper ")
+	if !ok {
+		t.Fatal("there is no line for zypper addrepo")
+	}
 	zypper(root, strings.Fields(line)...)
 	if out := zypper(root, "--xmlout", "repos"); !strings.Contains(out, `alias="core"`) || !strings.Contains(out, `repo_gpgcheck="1"`) || !strings.Contains(out, `autorefresh="1"`) {
 		t.Errorf("zypper addrepo made\n%s", out)
@@ -98,6 +101,6 @@ func TestInstructionsAreShell(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "script")
 	packaged := core
 	packaged.Keyring = "example-archive-keyring"
-	write(t, file, core.Instructions()+core.ZypperAddrepo()+packaged.Instructions())
+	write(t, file, core.Instructions()+packaged.Instructions())
 	run(t, "dash", "sh", "-n", file)
 }
