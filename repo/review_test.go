@@ -173,6 +173,34 @@ func TestReviewRefuses(t *testing.T) {
 		{"a later serial is pretended", func(t *testing.T, o *offline) {
 			o.rewrite(t, func(r *Request) { r.Index.Serial, r.Index.From = 8, 7 })
 		}, "has SHA-256"},
+		{"the live index is a later one", func(t *testing.T, o *offline) {
+			p := publisher(t, o.bucket)
+			p.Now = func() time.Time { return asked.Add(-time.Hour) }
+			mustAdd(t, p, packages(t, "1.35.7", "seven"))
+			later := filepath.Join(t.TempDir(), "later")
+			p.Now = func() time.Time { return asked }
+			if _, _, err := request(t, p, later, testStream(), Change{Resign: true, Reason: "test"}, signer(t).Keyring()); err != nil {
+				t.Fatal(err)
+			}
+			live := filepath.Join(o.dir, liveFolder)
+			if err := errors.Join(os.RemoveAll(live), os.Rename(filepath.Join(later, liveFolder), live)); err != nil {
+				t.Fatal(err)
+			}
+		}, "the live index says that it is serial 2, and this is to follow 1"},
+		{"a date before that of the live index", func(t *testing.T, o *offline) {
+			o.rewrite(t, func(r *Request) { r.Index.Time = now.Add(-6 * time.Hour) })
+		}, "does not go forward: the live index is of"},
+		{"a date of the future", func(t *testing.T, o *offline) {
+			o.rewrite(t, func(r *Request) { r.Index.Time = asked.Add(time.Second) })
+		}, "is in the future"},
+		{"a date so old that nobody would take it", func(t *testing.T, o *offline) {
+			o.rewrite(t, func(r *Request) { r.Index.Time = asked.AddDate(0, 0, -31) })
+		}, "it would have expired on"},
+		{"a package that stays gets other bytes", func(t *testing.T, o *offline) {
+			sum := packages(t, "1.35.0", "one").Debs[0].SHA256
+			o.edit(t, "new/deb/Packages", func(text string) string { return strings.ReplaceAll(text, sum, strings.Repeat("0", 64)) })
+			o.forge(t)
+		}, "deb/amd64/kubectl_1.35.0-1.1_amd64.deb has other bytes than before"},
 		{"it expires later", func(t *testing.T, o *offline) {
 			o.rewrite(t, func(r *Request) { r.Index.Until = r.Index.Until.AddDate(10, 0, 0) })
 			o.forge(t)

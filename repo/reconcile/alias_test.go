@@ -289,6 +289,14 @@ func TestAliasForward(t *testing.T) {
 		t.Errorf("following at the same time: %v", err)
 	}
 	s.shows("after both", "1.35.0", "1.35.1")
+
+	// A newer minor of which everything was withdrawn before anybody followed it is none to go on to.
+	const newer = "core:/stable:/v1.36"
+	s.upstream.releases = append(s.upstream.releases, "1.36.0")
+	s.night(s.streams[3])
+	s.change(newer, repo.Change{Yank: s.state(newer).Packages(), Reason: "bad"})
+	s.only("nothing is left of a newer minor", s.night(s.streams[0]))
+	s.shows("nothing is left of a newer minor", "1.35.0", "1.35.1")
 }
 
 // A night with nothing to do costs an alias no more reads than any stream, and no request for each package.
