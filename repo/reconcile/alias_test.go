@@ -181,6 +181,9 @@ func TestAlias(t *testing.T) {
 	s.change("core:/stable:/v1.36", repo.Change{To: 1, Reason: "1.36.1 does not start"})
 	s.only("a rollback", s.night(), behind)
 	s.shows("a rollback", "1.36.0")
+	if held := s.state(aliasName).Manifest.Withdrawn; len(held) > 0 {
+		t.Errorf("the alias holds back %+v itself, and its stream would have no say in that", held)
+	}
 	s.change("core:/stable:/v1.36", repo.Change{Yank: s.state("core:/stable:/v1.36").Packages(), Reason: "nor does 1.36.0"})
 	s.only("all is withdrawn", s.night(), behind)
 	s.shows("all is withdrawn")
