@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -61,6 +62,32 @@ func TestJudged(t *testing.T) {
 		}
 		if _, err := contents(deb); err == nil {
 			t.Errorf("damaged at %d of %d: contents can be read", at, len(packed))
+		}
+	}
+}
+
+// dpkg stops at a header without a name, and others go on: so behind it there is nothing. A name of any length would have to be
+// kept in memory.
+func TestJudgedEnds(t *testing.T) {
+	whole := tarOf([]tar.Header{{Name: "./a"}})
+	member, end := whole[:tarBlock], make([]byte, tarBlock)
+	nameless := bytes.Clone(member)
+	nameless[0] = 0
+	for name, c := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"no end":               {member, ""},
+		"half an end":          {slices.Concat(member, end), ""},
+		"an end":               {slices.Concat(member, end, end), ""},
+		"a member behind it":   {slices.Concat(member, end, tarOf([]tar.Header{{Name: "./b"}})), "something follows its end"},
+		"a part of one":        {slices.Concat(member, end, []byte("./b")), "something follows its end"},
+		"one without a name":   {slices.Concat(member, nameless, end, end), "a member without a name"},
+		"a name without end":   {tarOf([]tar.Header{{Name: "./" + strings.Repeat("x", maxTarString), Format: tar.FormatGNU}}), "a name of"},
+		"an end within a name": {tarOf([]tar.Header{{Name: "./" + strings.Repeat("x", 1000), Format: tar.FormatGNU}})[:2*tarBlock], "truncated"},
+	} {
+		if err := judged(c.data); c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
 }
