@@ -152,6 +152,8 @@ func TestPromoteForgedPackages(t *testing.T) {
 		"and the signed index does not": func(m *Manifest, other string) { // has one more
 			m.Objects = append(slices.Clone(m.Objects), Object{Name: strings.ReplaceAll(name, "1.35.0", "1.35.9"), Class: layout.Package, Size: 5, SHA256: other})
 			slices.SortFunc(m.Objects, func(a, b Object) int { return strings.Compare(a.Name, b.Name) })
+			m.Record.Added = append(slices.Clone(m.Record.Added), "deb/amd64/kubectl_1.35.9-1.1_amd64.deb")
+			slices.Sort(m.Record.Added)
 		},
 	} {
 		from, to := staging(t)
