@@ -26,10 +26,12 @@ type Installed struct {
 
 // Bounds of data.tar. The unpacked size may be many times the packed one, but not as many as a bomb needs.
 const (
-	maxInstalled  = 1_000_000 // files
-	maxPathBytes  = 64 << 20  // all their names together
-	dataAllowance = 32 << 20  // bytes that even the smallest package may unpack to
-	dataRatio     = 50        // and how many more for each packed byte
+	maxInstalled  = 500_000  // files
+	maxPathBytes  = 32 << 20 // all their names together
+	manyInstalled = 1 << 15  // files, from which on a package is large,
+	manyPathBytes = 4 << 20  // or bytes of their names
+	dataAllowance = 32 << 20 // bytes that even the smallest package may unpack to
+	dataRatio     = 50       // and how many more for each packed byte
 )
 
 var errTooMany = fmt.Errorf("more than %d files or %d bytes of names", maxInstalled, maxPathBytes)
@@ -45,6 +47,8 @@ func ReadContents(r io.ReaderAt, size int64, filename string) (list []Installed,
 // ReadContents is the function ReadContents with the memory of the Reader.
 func (m *Reader) ReadContents(r io.ReaderAt, size int64, filename string) (list []Installed, err error) {
 	defer refusal.Recover(filename, &err)
+	defer m.shrink()
+	m.scratch.begin = m.Large
 	members, err := readMembers(r, size)
 	if err != nil {
 		return nil, err
@@ -85,6 +89,8 @@ func readData(m member, s *scratch) ([]Installed, error) {
 		names += len(entry.Path) + len(entry.Target)
 		if list = append(list, entry); len(list) > maxInstalled || names > maxPathBytes {
 			return nil, errTooMany
+		} else if len(list) > manyInstalled || names > manyPathBytes {
+			s.enlarge()
 		}
 	}
 	if _, err := io.Copy(io.Discard, packed); err != nil { // to the end, where the checksum is

@@ -72,6 +72,28 @@ func TestXZ(t *testing.T) {
 	}
 }
 
+// Frames of zstd may ask for as much as dpkg-deb -z22 asks for, and who reads several packages is told of it.
+func TestZstdWindows(t *testing.T) {
+	data := tarOf([]tar.Header{{Name: "./a"}}, part{"./a", make([]byte, 1000)})
+	large := 0
+	m := Reader{Large: func() func() { large++; return func() { large += 10 } }}
+	for _, c := range []struct {
+		args  []string
+		large int
+		want  string
+	}{
+		{[]string{"-3"}, 0, ""}, {[]string{"-19"}, 0, ""}, {[]string{"-3", "--long=24"}, 11, ""}, {[]string{"-3", "--long=27"}, 11, ""},
+		{[]string{"-3", "--long=28"}, 11, "window size exceeded"}, {[]string{"-3"}, 0, ""},
+	} {
+		large = 0
+		deb := debWith(part{"data.tar.zst", piped(t, data, tool(t, "zstd", "zstd"), append(c.args, "-c")...)})
+		_, err := m.ReadPackage(bytes.NewReader(deb), int64(len(deb)), "a.deb")
+		if large != c.large || (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: %d, %v, want %d and %q", c.args, large, err, c.large, c.want)
+		}
+	}
+}
+
 func TestRefusedContents(t *testing.T) {
 	tarball := func(headers ...tar.Header) part { return part{"data.tar", tarOf(headers)} }
 	zeros := make([]byte, 48<<20)

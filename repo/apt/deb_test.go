@@ -93,7 +93,13 @@ func zst(t testing.TB, data []byte) []byte {
 // xz packs data with the program xz.
 func xz(t testing.TB, data []byte, args ...string) []byte {
 	t.Helper()
-	cmd := exec.Command(tool(t, "xz", "xz-utils"), append([]string{"-c"}, args...)...)
+	return piped(t, data, tool(t, "xz", "xz-utils"), append([]string{"-c"}, args...)...)
+}
+
+// piped runs a program with data as its input and returns its output.
+func piped(t testing.TB, data []byte, program string, args ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(program, args...)
 	cmd.Stdin = bytes.NewReader(data)
 	out, err := cmd.Output()
 	if err != nil {

@@ -18,7 +18,7 @@ func (m *Reader) judgeData(data member) error {
 		if err != nil {
 			return err
 		}
-		return by(&judge{in: in, block: &m.scratch.block, grammar: m.Grammar, seen: m.seen()})
+		return by(&judge{in: in, scratch: &m.scratch, grammar: m.Grammar, seen: m.seen()})
 	}
 	err := judged((*judge).members)
 	if errors.Is(err, errOtherTar) {
@@ -40,7 +40,7 @@ func (m *Reader) seen() map[string]struct{} {
 // judge judges the members of one data.tar.
 type judge struct {
 	in      *limited
-	block   *[tarBlock]byte // memory for a tarReader
+	scratch *scratch
 	grammar Grammar
 	seen    map[string]struct{} // paths, relative to the root directory
 	names   int                 // bytes of them
@@ -48,7 +48,7 @@ type judge struct {
 
 // members judges what a tarReader reads.
 func (j *judge) members() error {
-	for t := (tarReader{in: j.in, block: j.block}); ; {
+	for t := (tarReader{in: j.in, block: &j.scratch.block}); ; {
 		m, err := t.next()
 		if err == io.EOF {
 			return nil
@@ -99,6 +99,8 @@ func (j *judge) member(kind byte, name, link string) error {
 	j.seen[path] = struct{}{}
 	if j.names += len(path); len(j.seen) > maxInstalled || j.names > maxPathBytes {
 		return errTooMany
+	} else if len(j.seen) > manyInstalled || j.names > manyPathBytes {
+		j.scratch.enlarge()
 	}
 	return nil
 }

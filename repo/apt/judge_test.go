@@ -139,7 +139,7 @@ func FuzzJudge(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j := judge{in: in, block: new([tarBlock]byte), seen: map[string]struct{}{}}
+		j := judge{in: in, scratch: new(scratch), seen: map[string]struct{}{}}
 		if j.members() != nil {
 			return
 		}

@@ -45,7 +45,7 @@ type Package struct {
 
 // ReadPackage reads the .deb of size bytes that r holds. Filename is what the index will call it, relative to the
 // repository's root. The error, an *Error with that name, says why a file is not fit to be in an index. Reading takes
-// at most some 64 MiB of memory, and what it unpacks to 32 MiB and 50 bytes for each of the file, whatever the file claims;
+// at most some 150 MB of memory, and what it unpacks to 32 MiB and 50 bytes for each of the file, whatever the file claims;
 // see the package comment for what is accepted.
 func ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err error) {
 	return Strict.ReadPackage(r, size, filename)
@@ -61,6 +61,10 @@ type Reader struct {
 	Grammar Grammar
 	// TrustData leaves data.tar unread, but for its digest. Only who made the packages should ask for that.
 	TrustData bool
+	// Large, if it is not nil, is called before more memory is taken for a package than those of dpkg-deb need, and what it
+	// returns when it was given back. Some 150 MB can be wanted: whoever reads several packages at a time can have these come
+	// one after the other.
+	Large func() (done func())
 
 	head    []byte
 	scratch scratch
@@ -74,12 +78,32 @@ type scratch struct {
 	header [1024]byte    // of a block, and other small things
 	block  [tarBlock]byte
 	gzip   *gzip.Reader
-	zstd   *zstd.Decoder
+	zstd   *zstd.Decoder // of frames with usual windows
+	// begin is the Reader's Large, and done what it returned, as long as there is anything large.
+	begin func() (done func())
+	done  func()
+}
+
+// enlarge is called before anything large is taken.
+func (s *scratch) enlarge() {
+	if s.begin != nil && s.done == nil {
+		s.done = s.begin()
+	}
+}
+
+// shrink gives back what is large.
+func (m *Reader) shrink() {
+	if done := m.scratch.done; done != nil {
+		m.scratch.xz, m.scratch.done, m.paths = lzma2.Decoder{}, nil, nil
+		done()
+	}
 }
 
 // ReadPackage is the function ReadPackage with the grammar of the Reader.
 func (m *Reader) ReadPackage(r io.ReaderAt, size int64, filename string) (p *Package, err error) {
 	defer refusal.Recover(filename, &err)
+	defer m.shrink()
+	m.scratch.begin = m.Large
 	g := m.Grammar
 	if err := g.checkFilename(filename); err != nil {
 		return nil, err

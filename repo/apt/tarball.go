@@ -24,8 +24,13 @@ const (
 	maxControlFiles = 1000
 )
 
-// maxWindow is the memory that a zstd frame may ask for; dpkg's frames ask for 8 MiB.
-const maxWindow = 64 << 20
+// How much a decoder may be asked to remember. dpkg-deb asks for usualWindow unless it is told otherwise, for maxWindow with
+// lzma -9, and for maxZstdWindow with zstd -22, which is also all that it reads.
+const (
+	usualWindow   = 8 << 20
+	maxWindow     = 64 << 20
+	maxZstdWindow = 128 << 20
+)
 
 // open starts to unpack a member according to the end of its name. More than limit unpacked bytes are an error.
 func (m member) open(limit int64, s *scratch) (*limited, error) {
@@ -43,17 +48,11 @@ func (m member) open(limit int64, s *scratch) (*limited, error) {
 	case ".xz":
 		r, err = openXZ(m.data, m.size, limit, s)
 	case ".zst":
-		if s.zstd == nil {
-			s.zstd, err = zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-				zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
-		} else {
-			err = s.zstd.Reset(packed)
-		}
-		r = s.zstd
+		r, err = openZstd(packed, s)
 	case ".bz2":
 		r = bzip2.NewReader(packed)
 	case ".lzma":
-		r, err = openLZMA(packed)
+		r, err = openLZMA(packed, s)
 	default:
 		return nil, fmt.Errorf("compression %q is not supported, expected gz, xz or zst", ext)
 	}
@@ -63,14 +62,47 @@ func (m member) open(limit int64, s *scratch) (*limited, error) {
 	return &limited{r, limit, limit}, nil
 }
 
+// openZstd starts to unpack the one frame that dpkg reads. What another behind it asks for must not be more.
+func openZstd(packed *io.SectionReader, s *scratch) (io.Reader, error) {
+	var head [zstd.HeaderMaxSize]byte
+	n, err := packed.ReadAt(head[:], 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	var frame zstd.Header
+	if err := frame.Decode(head[:n]); err != nil {
+		return nil, err
+	}
+	window := frame.WindowSize
+	if frame.SingleSegment {
+		window = frame.FrameContentSize
+	}
+	if window > usualWindow {
+		s.enlarge()
+		return newZstd(packed, maxZstdWindow)
+	}
+	if s.zstd == nil {
+		s.zstd, err = newZstd(packed, usualWindow)
+		return s.zstd, err
+	}
+	return s.zstd, s.zstd.Reset(packed)
+}
+
+func newZstd(packed io.Reader, window uint64) (*zstd.Decoder, error) {
+	return zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(window), zstd.WithDecoderMaxMemory(maxZstdWindow))
+}
+
 // openLZMA starts to unpack what dpkg wrote before it knew xz.
-func openLZMA(packed *io.SectionReader) (io.Reader, error) {
+func openLZMA(packed *io.SectionReader, s *scratch) (io.Reader, error) {
 	var head [lzma.HeaderLen]byte
 	if _, err := packed.ReadAt(head[:], 0); err != nil {
 		return nil, err
 	}
 	if dict := binary.LittleEndian.Uint32(head[1:]); dict > maxWindow {
 		return nil, fmt.Errorf("lzma data needs a dictionary of %d MiB, more than lzma -9 asks for", dict>>20)
+	} else if dict > usualWindow {
+		s.enlarge()
 	}
 	return lzma.NewReader(bufio.NewReader(packed))
 }

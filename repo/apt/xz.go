@@ -220,6 +220,9 @@ func (x *xzFile) begin(b xzBlock) error {
 	if x.packed == nil {
 		x.packed = bufio.NewReaderSize(nil, 16<<10)
 	}
+	if min(dict, b.unpacked) > usualWindow {
+		x.enlarge()
+	}
 	x.packed.Reset(io.NewSectionReader(x.r, b.at+length, data))
 	x.xz.Reset(x.packed, int(dict), b.unpacked)
 	x.check.Reset()

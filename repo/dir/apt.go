@@ -22,7 +22,7 @@ func (r *run) debFormat() format {
 		return a.name == b.name && a.arch == b.arch && apt.CompareVersions(a.version, b.version) == 0
 	}
 	f.reader = func() reader {
-		m := apt.Reader{Grammar: apt.Foreign, TrustData: r.TrustContents || r.Contents}
+		m := apt.Reader{Grammar: apt.Foreign, TrustData: r.TrustContents || r.Contents, Large: r.oneLarge}
 		return func(in io.ReaderAt, from file) (entry, [][]byte, error) { return r.readDeb(&m, in, from) }
 	}
 	switch {

@@ -132,7 +132,7 @@ type run struct {
 	// draft is what will be written; scanned the time of the file system at the beginning.
 	draft   *draft
 	scanned time.Time
-	large   sync.Mutex // held while a package with large headers is read
+	large   sync.Mutex // held while a package is read that takes much memory
 	// forget is set when the state has proved to be damaged.
 	forget bool
 }

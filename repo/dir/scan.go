@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -141,6 +142,19 @@ func (r *run) read(ctx context.Context, b *book, files []file) (err error) {
 	return nil
 }
 
+// mostReaders is how many packages are read at a time at most. Each can take some 17 MB to unpack what a package has been
+// packed with in the usual way.
+const mostReaders = 8
+
+// oneLarge waits until no package is read that takes more memory than usual, and begins one.
+func (r *run) oneLarge() (done func()) {
+	r.large.Lock()
+	return func() {
+		debug.FreeOSMemory() // or what one has left would be there beside what the next one takes
+		r.large.Unlock()
+	}
+}
+
 // readAll reads packages on all processors. What is wrong with packages is noted in the order of their paths.
 func (r *run) readAll(ctx context.Context, b *book, files []file) error {
 	type refusal struct {
@@ -176,7 +190,7 @@ func (r *run) readAll(ctx context.Context, b *book, files []file) error {
 	}
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for range min(runtime.GOMAXPROCS(0), len(files)) {
+	for range min(runtime.GOMAXPROCS(0), mostReaders, len(files)) {
 		group.Go(func() error {
 			read := b.format.reader()
 			for {

@@ -24,7 +24,7 @@ func (r *run) rpmFormat() format {
 			return a.name == b.name && a.arch == b.arch && yum.CompareVersions(a.version, b.version) == 0
 		},
 		reader: func() reader {
-			m := yum.Reader{Foreign: true, Large: func() func() { r.large.Lock(); return r.large.Unlock }}
+			m := yum.Reader{Foreign: true, Large: r.oneLarge}
 			return func(in io.ReaderAt, from file) (entry, [][]byte, error) {
 				p, err := m.ReadPackage(in, from.size, from.path)
 				if err != nil {
