@@ -130,10 +130,16 @@ func TestOffline(t *testing.T) {
 	if err != nil || !plan.Empty() {
 		t.Errorf("published again: %v, %v", plan, err)
 	}
+	var moved *MovedError
+	index := *r.Index
+	r.Index.Base = strings.Repeat("0", 64)
+	if _, err := without.PlanSigned(t.Context(), testStream(), r, signatures, o.files, signer(t).Keyring()); !errors.As(err, &moved) {
+		t.Errorf("as what follows another publication: %v", err)
+	}
+	r.Index = &index
 	with = publisher(t, o.bucket)
 	with.Now = func() time.Time { return now }
 	mustAdd(t, with, packages(t, "1.35.2", "three"))
-	var moved *MovedError
 	if _, err := without.PlanSigned(t.Context(), testStream(), r, signatures, o.files, signer(t).Keyring()); !errors.As(err, &moved) || moved.Live != 3 {
 		t.Errorf("after another publication: %v", err)
 	}

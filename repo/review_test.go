@@ -3,6 +3,7 @@ package repo
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -414,6 +415,33 @@ func TestReviewHeadersRefuses(t *testing.T) {
 	}
 }
 
+// TestReviewOrder: a publisher that is told to fill in history, and does not tell, gets no signature for that.
+func TestReviewOrder(t *testing.T) {
+	o := &offline{bucket: bucket.NewMemory(), dir: filepath.Join(t.TempDir(), "request")}
+	p := publisher(t, o.bucket)
+	p.Now = func() time.Time { return now.Add(-5 * time.Hour) }
+	mustAdd(t, p, packages(t, "1.35.1", "two"))
+	p.Now = func() time.Time { return asked }
+	if _, _, err := request(t, p, o.dir, testStream(), Change{Add: packages(t, "1.35.0", "one"), Backfill: true}, signer(t).Keyring()); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := o.review(t, noMemory(t)); err != nil || !slices.Contains(v.Notes, "its packages may be older than what the stream has") {
+		t.Errorf("history that is filled in: %v", err)
+	}
+	o.rewrite(t, func(r *Request) { r.Index.Change.Backfill = false })
+	if _, err := o.review(t, noMemory(t)); !errors.As(err, new(*GateError)) || !strings.Contains(err.Error(), "--backfill") {
+		t.Errorf("an older version: %v", err)
+	}
+}
+
+// must is for what cannot fail.
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return value
+}
+
 // TestReviewReplaces: signatures that were made and lost leave a way on, which somebody has to choose.
 func TestReviewReplaces(t *testing.T) {
 	o := newOffline(t)
@@ -496,6 +524,44 @@ func TestPlanSignedRefuses(t *testing.T) {
 	}
 	if err := plan(o.files, now, testStream()); err != nil {
 		t.Errorf("as it was asked for: %v", err)
+	}
+
+	// Answers that somebody else has made.
+	own, strange := *s, must(sign.New(keyFile(t, "two")))
+	for _, repomd := range v.draft.repomds {
+		s.Repomds = maps.Clone(own.Repomds)
+		s.Repomds[digest(must(repomd.XML()))] = string(must(strange.Repomd(t.Context(), repomd, v.Time)))
+		if err := plan(o.files, now, testStream()); err == nil || !strings.Contains(err.Error(), "unknown key") {
+			t.Errorf("a repomd.xml by another key: %v", err)
+		}
+	}
+	s.Repomds = own.Repomds
+	for _, release := range v.draft.releases {
+		inRelease, gpg, err := strange.Release(t.Context(), release)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Releases = map[string]SignedRelease{digest(must(release.WriteRelease(release.Indexes))): {string(inRelease), string(gpg)}}
+		if err := plan(o.files, now, testStream()); err == nil || !strings.Contains(err.Error(), "unknown key") {
+			t.Errorf("a Release by another key: %v", err)
+		}
+	}
+	s.Releases = own.Releases
+	asked := *r.Index
+	r.Index.Base = strings.Repeat("0", 64)
+	if err := plan(o.files, now, testStream()); !errors.As(err, new(*MovedError)) {
+		t.Errorf("on top of another publication with the same serial: %v", err)
+	}
+	r.Index = &asked
+	s.Request = strings.Repeat("0", 64)
+	if err := s.Write(o.dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadSignatures(o.dir, r); err == nil || !strings.Contains(err.Error(), "are the signatures for another request") {
+		t.Errorf("the answer to another request: %v", err)
+	}
+	if err := os.Remove(filepath.Join(o.dir, signaturesFile)); err != nil {
+		t.Fatal(err)
 	}
 	if err := syscall.Mkfifo(filepath.Join(o.dir, signaturesFile), 0o644); err != nil {
 		t.Fatal(err)
