@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"sigs.k8s.io/pkgs/repo/bucket"
-	"sigs.k8s.io/pkgs/repo/bucket/buckettest"
 	"sigs.k8s.io/pkgs/sign"
 )
 
@@ -72,12 +71,12 @@ func TestKilled(t *testing.T) {
 			break
 		}
 	}
-	for _, kind := range []string{"dir", "gcs"} {
+	for _, kind := range []string{"dir", "gcs", "s3"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			address := quickDir(t)
 			if kind != "dir" {
-				store, err := buckettest.GCS(nil)
+				store, err := stores[kind](nil)
 				if err != nil {
 					t.Fatal(err)
 				}
