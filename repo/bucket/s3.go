@@ -64,8 +64,9 @@ func (s *s3Store) connect(ctx context.Context) (*s3.Client, error) {
 
 func (s *s3Store) newClient(credentials aws.CredentialsProvider) *s3.Client {
 	options := s3.Options{
-		Region:      s.region,
-		Credentials: credentials,
+		Region:             s.region,
+		Credentials:        credentials,
+		EndpointResolverV2: &endpointOnce{rules: s3.NewDefaultEndpointResolverV2()},
 		// Attempts are counted, and their outcomes weighed, in cloud.
 		Retryer: aws.NopRetryer{},
 		HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
