@@ -101,19 +101,26 @@ func (s *progress) publishing(p repo.Progress) {
 func (s *progress) verifying(done, total int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.show(fmt.Sprintf("%d of %d packages, %s", done, total, repo.Size(bytes)))
+	if s.due() { // seldom, and there are thousands of packages in a second
+		s.show(fmt.Sprintf("%d of %d packages, %s", done, total, repo.Size(bytes)))
+	}
 }
 
-// show draws a line, unless it is too early for one. The caller holds mu.
-func (s *progress) show(line string) {
+// due tells whether it is time for a line. The caller holds mu.
+func (s *progress) due() bool {
 	now, pause := s.now(), report
 	if s.width != nil {
 		pause = redraw
 	}
-	if s.over || now.Sub(s.began) < time.Second || now.Sub(s.last) < pause {
+	return !s.over && now.Sub(s.began) >= time.Second && now.Sub(s.last) >= pause
+}
+
+// show draws a line, unless it is too early for one. The caller holds mu.
+func (s *progress) show(line string) {
+	if !s.due() {
 		return
 	}
-	s.last = now
+	s.last = s.now()
 	if s.width != nil {
 		// A line that is broken in two cannot be wiped, and the last column breaks some.
 		fmt.Fprintf(s.out, "\r\x1b[K%.*s", s.width()-1, s.what+": "+line)

@@ -124,32 +124,38 @@ func (g Grammar) checkControl(fields []field) error {
 	if len(fields) == 0 {
 		return errors.New("no fields")
 	}
-	values := make(map[string]string, len(fields))
 	for _, f := range fields {
 		if err := g.checkField(f); err != nil {
 			return err
 		}
-		values[f.name] = f.value
+	}
+	value := func(name string) string {
+		for _, f := range fields {
+			if f.name == name {
+				return f.value
+			}
+		}
+		return ""
 	}
 	needed := []string{"Package", "Version", "Architecture", "Maintainer", "Description"}
 	if g == Foreign {
 		needed = needed[:3]
 	}
 	for _, name := range needed {
-		if values[name] == "" {
+		if value(name) == "" {
 			return fmt.Errorf("field %s is missing", name)
 		}
 	}
-	if g == Strict && strings.HasPrefix(values["Description"], "\n") {
+	if g == Strict && strings.HasPrefix(value("Description"), "\n") {
 		return errors.New("field Description: its first line is empty, expected a synopsis")
 	}
-	switch a := values["Architecture"]; {
+	switch a := value("Architecture"); {
 	case a == "any" || a == "source" || strings.HasPrefix(a, "any-") || strings.HasSuffix(a, "-any"):
 		return fmt.Errorf("field Architecture: %q stands for many, expected one architecture or all", a)
-	case a == "all" && values["Multi-Arch"] == "same":
+	case a == "all" && value("Multi-Arch") == "same":
 		return errors.New("field Multi-Arch: same is nothing that a package of Architecture all can be: dpkg does not install it")
 	}
-	if t := values["Package-Type"]; t != "" && t != "deb" {
+	if t := value("Package-Type"); t != "" && t != "deb" {
 		return fmt.Errorf("field Package-Type: %q, expected deb: an index of packages to install lists no others", t)
 	}
 	return nil

@@ -2,6 +2,7 @@ package apt
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,11 +30,13 @@ func (g Grammar) parseParagraph(data []byte) ([]field, error) {
 	if err := checkText(data); err != nil {
 		return nil, err
 	}
-	var fields []field
-	seen := make(map[string]bool)
-	text := strings.TrimSuffix(string(data), "\n")
-	for n := 1; text != ""; n++ {
+	const usualFields = 16
+	fields := make([]field, 0, usualFields)
+	whole := strings.TrimSuffix(string(data), "\n")
+	from, to := 0, 0 // where in it the value of the last field stands
+	for n, text := 1, whole; text != ""; n++ {
 		line, rest, _ := strings.Cut(text, "\n")
+		at := len(whole) - len(text)
 		text = rest
 		line = strings.TrimRight(line, " \t")
 		switch {
@@ -47,7 +50,14 @@ func (g Grammar) parseParagraph(data []byte) ([]field, error) {
 			if len(fields) == 0 {
 				return nil, fmt.Errorf("line %d: continues a field, but there is none before it", n)
 			}
-			fields[len(fields)-1].value += "\n " + line[1:]
+			f := &fields[len(fields)-1]
+			if to == at-1 && line[0] == ' ' && len(f.value) == to-from { // as nearly always, it goes on just as it stands there
+				to = at + len(line)
+				f.value = whole[from:to]
+			} else {
+				f.value += "\n " + line[1:]
+				to = 0
+			}
 			continue
 		}
 		name, value, ok := strings.Cut(line, ":")
@@ -55,11 +65,12 @@ func (g Grammar) parseParagraph(data []byte) ([]field, error) {
 			return nil, fmt.Errorf("line %d: %q is not a field: expected \"Name: value\"", n, refusal.Shorten(line))
 		}
 		name = capitals(name)
-		if seen[name] {
+		if slices.ContainsFunc(fields, func(f field) bool { return f.name == name }) {
 			return nil, fmt.Errorf("line %d: a second field %s", n, name)
 		}
-		seen[name] = true
-		if fields = append(fields, field{name, strings.TrimLeft(value, " \t")}); len(fields) > maxFields {
+		value = strings.TrimLeft(value, " \t")
+		from, to = at+len(line)-len(value), at+len(line)
+		if fields = append(fields, field{name, value}); len(fields) > maxFields {
 			return nil, fmt.Errorf("more than %d fields", maxFields)
 		}
 	}
@@ -77,6 +88,10 @@ func (g Grammar) parseParagraph(data []byte) ([]field, error) {
 // of lines and paragraphs: to what splits text with Python's splitlines, as python-debian does, a field begins behind one.
 func checkText(data []byte) error {
 	for i := 0; i < len(data); {
+		if c := data[i]; c >= ' ' && c <= '~' {
+			i++
+			continue
+		}
 		r, size := utf8.DecodeRune(data[i:])
 		bad := refusal.Rune(r, size)
 		if r == '\u2028' || r == '\u2029' {
@@ -146,29 +161,31 @@ func numbered(names ...string) map[string]int {
 	return m
 }
 
-// writeStanza writes fields in the order of an index.
+// writeStanza brings fields into the order of an index and writes them.
 func writeStanza(fields []field) []byte {
-	slices.SortFunc(fields, func(a, b field) int {
-		x, y := stanzaOrder[a.name], stanzaOrder[b.name]
-		switch {
-		case x == y:
-			return strings.Compare(a.name, b.name)
-		case x == 0:
-			return 1
-		case y == 0:
-			return -1
-		}
-		return x - y
-	})
-	var b bytes.Buffer
-	for _, f := range fields {
-		b.WriteString(f.name)
-		b.WriteByte(':')
-		if f.value[0] != '\n' {
-			b.WriteByte(' ')
-		}
-		b.WriteString(f.value)
-		b.WriteByte('\n')
+	type placed struct {
+		field
+		place int
 	}
-	return b.Bytes()
+	size := 0
+	list := make([]placed, len(fields))
+	for i, f := range fields {
+		place := stanzaOrder[f.name]
+		if place == 0 {
+			place = len(stanzaOrder) + 1
+		}
+		list[i] = placed{f, place}
+		size += len(f.name) + len(": \n") + len(f.value)
+	}
+	slices.SortFunc(list, func(a, b placed) int { return cmp.Or(a.place-b.place, strings.Compare(a.name, b.name)) })
+	stanza := make([]byte, 0, size)
+	for i, f := range list {
+		fields[i] = f.field
+		stanza = append(append(stanza, f.name...), ':')
+		if f.value[0] != '\n' {
+			stanza = append(stanza, ' ')
+		}
+		stanza = append(append(stanza, f.value...), '\n')
+	}
+	return stanza
 }

@@ -26,7 +26,10 @@ func (g Grammar) checkVersion(v string) error {
 		return fmt.Errorf("%q is not a version: expected [epoch:]upstream[-revision], beginning with a digit, "+
 			"of letters, digits and . + ~ -", refusal.Shorten(v))
 	}
-	if _, err := strconv.ParseInt(m[1], 10, 32); m[1] != "" && err != nil {
+	if m[1] == "" {
+		return nil
+	}
+	if _, err := strconv.ParseInt(m[1], 10, 32); err != nil {
 		return fmt.Errorf("epoch %s of version %q is too large: dpkg takes at most 2147483647", m[1], v)
 	}
 	return nil
