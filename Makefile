@@ -110,7 +110,7 @@ bench-index: build ## measure pkgs index against apt-ftparchive, createrepo_c, r
 .PHONY: bench-publish
 bench-publish: ## measure publishing beside aptly and rclone, against stores 30 ms away; some minutes
 	mkdir -p out/bench
-	cd testdata/bench && GOWORK=off go build -tags grpcnotrace -o $(CURDIR)/out/bench/publish ./publish
+	cd testdata/bench && GOWORK=off go build -tags grpcnotrace -o $(CURDIR)/out/bench/ ./publish ./publish/publisher
 	cd testdata/bench/publish && $(CURDIR)/out/bench/publish -runs $(RUNS) -only "$(ONLY)"
 
 .PHONY: clean

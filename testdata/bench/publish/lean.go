@@ -60,8 +60,11 @@ func (l *lean) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		o := l.objects[name]
 		l.mu.Unlock()
 		switch {
-		case o == nil:
+		case o == nil && api:
 			answer(w, http.StatusNotFound, map[string]any{"error": map[string]any{"code": 404, "message": "No such object: " + name}})
+		case o == nil:
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, "<Error><Code>NoSuchKey</Code></Error>")
 		case api:
 			answer(w, http.StatusOK, o.meta)
 		default:

@@ -21,21 +21,18 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"sigs.k8s.io/pkgs/testdata/bench/publish/fixture"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if len(os.Args) > 1 && os.Args[1] == "worker" {
-		if err := work(ctx, os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	debug.SetGCPercent(400) // who is measured needs the processors
 	b := &bench{ctx: ctx}
 	flag.IntVar(&b.runs, "runs", 5, "how often to measure what depends on the machine")
 	flag.DurationVar(&b.trip, "trip", 30*time.Millisecond, "round trip to the store")
@@ -82,14 +79,20 @@ func (b *bench) all() error {
 	fmt.Println("making packages, once")
 	for _, make := range []func() error{
 		func() error {
-			return makePackages(b.ctx, whole, packagesOf, architectures, "1.35.0", 1000, "deb", "rpm")
+			return fixture.MakePackages(b.ctx, whole, fixture.PackagesOf, fixture.Architectures, "1.35.0", 1000, "deb", "rpm")
 		},
-		func() error { return makePackages(b.ctx, more, 1, architectures[:1], "1.35.0-1.2", 1000, "deb") },
 		func() error {
-			return makePackages(b.ctx, first, firstPackages, architectures, "1.35.0", 20_000, "deb", "rpm")
+			return fixture.MakePackages(b.ctx, more, 1, fixture.Architectures[:1], "1.35.0-1.2", 1000, "deb")
 		},
-		func() error { return makePackages(b.ctx, large, 2, architectures[:1], "1.35.0", 96<<20, "deb", "rpm") },
-		func() error { return makePackages(b.ctx, small, 2, architectures[:1], "1.35.0", 1<<20, "deb", "rpm") },
+		func() error {
+			return fixture.MakePackages(b.ctx, first, firstPackages, fixture.Architectures, "1.35.0", 20_000, "deb", "rpm")
+		},
+		func() error {
+			return fixture.MakePackages(b.ctx, large, 2, fixture.Architectures[:1], "1.35.0", 96<<20, "deb", "rpm")
+		},
+		func() error {
+			return fixture.MakePackages(b.ctx, small, 2, fixture.Architectures[:1], "1.35.0", 1<<20, "deb", "rpm")
+		},
 	} {
 		if err := make(); err != nil {
 			return err
@@ -126,7 +129,7 @@ func (b *bench) changes(scheme, whole, more string) error {
 		return err
 	}
 	defer s.Close()
-	add := func(dir string) (result, counts, error) {
+	add := func(dir string) (fixture.Result, counts, error) {
 		s.take()
 		r, err := publish(b.ctx, "-bucket", s.address(), "-dir", dir)
 		return r, s.take(), err
@@ -219,7 +222,7 @@ func (b *bench) first(scheme, packages string) error {
 	var ours, theirs series
 	_, lacking := exec.LookPath("rclone")
 	for range b.runs {
-		if err := ours.add(scheme, b.trip, func(s *store) (result, error) {
+		if err := ours.add(scheme, b.trip, func(s *store) (fixture.Result, error) {
 			return publish(b.ctx, "-bucket", s.address(), "-dir", packages, "-n", fmt.Sprint(firstPackages))
 		}); err != nil {
 			return err
@@ -227,7 +230,7 @@ func (b *bench) first(scheme, packages string) error {
 		if lacking != nil {
 			continue
 		}
-		if err := theirs.add(scheme, b.trip, func(s *store) (result, error) { return rclone(b.ctx, dir, s) }); err != nil {
+		if err := theirs.add(scheme, b.trip, func(s *store) (fixture.Result, error) { return rclone(b.ctx, dir, s) }); err != nil {
 			return err
 		}
 	}
@@ -253,12 +256,12 @@ func (b *bench) first(scheme, packages string) error {
 
 // series is what several runs of the same took, each with a store of its own.
 type series struct {
-	runs  []result
+	runs  []fixture.Result
 	store []time.Duration // processor time of the stores
 	c     counts          // of the last run
 }
 
-func (s *series) add(scheme string, trip time.Duration, do func(*store) (result, error)) error {
+func (s *series) add(scheme string, trip time.Duration, do func(*store) (fixture.Result, error)) error {
 	to, err := newStore(scheme, trip)
 	if err != nil {
 		return err
@@ -270,7 +273,7 @@ func (s *series) add(scheme string, trip time.Duration, do func(*store) (result,
 	return err
 }
 
-func (s *series) of(what func(result) time.Duration) time.Duration {
+func (s *series) of(what func(fixture.Result) time.Duration) time.Duration {
 	var all []time.Duration
 	for _, r := range s.runs {
 		all = append(all, what(r))
@@ -279,10 +282,14 @@ func (s *series) of(what func(result) time.Duration) time.Duration {
 }
 
 func (s *series) publish() time.Duration {
-	return s.of(func(r result) time.Duration { return r.Publish })
+	return s.of(func(r fixture.Result) time.Duration { return r.Publish })
 }
-func (s *series) whole() time.Duration { return s.of(func(r result) time.Duration { return r.Whole }) }
-func (s *series) cpu() time.Duration   { return s.of(func(r result) time.Duration { return r.CPU }) }
+func (s *series) whole() time.Duration {
+	return s.of(func(r fixture.Result) time.Duration { return r.Whole })
+}
+func (s *series) cpu() time.Duration {
+	return s.of(func(r fixture.Result) time.Duration { return r.CPU })
+}
 
 func (s *series) peak() (most int64) {
 	for _, r := range s.runs {

@@ -8,10 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"sigs.k8s.io/pkgs/testdata/bench/publish/fixture"
 )
 
 // rclone copies a directory to a store with 64 transfers, as its users speed it up.
-func rclone(ctx context.Context, dir string, to *store) (result, error) {
+func rclone(ctx context.Context, dir string, to *store) (fixture.Result, error) {
 	remote := ":s3,provider=Other,access_key_id=key,secret_access_key=secret,region=eu-test-1,endpoint=\"" + to.far.url() + "\":bucket-in-test"
 	if to.Scheme == "gs" {
 		remote = ":googlecloudstorage,anonymous,endpoint=\"" + to.far.url() + "/storage/v1/\":bucket-in-test"
