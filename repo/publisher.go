@@ -128,18 +128,49 @@ type Change struct {
 // It returns a [*GateError] or a [*ChangedError] when the stream must not become what the change would make of it.
 // Nothing is written.
 func (p *Publisher) Plan(ctx context.Context, stream Stream, change Change) (*Plan, error) {
-	files := change.Add
-	if files == nil {
-		files = &Files{}
-	}
 	now := p.Now().UTC()
 	signatures := &signatureCheck{p: p, now: now, known: map[string]error{}}
-	state, err := change.Base, error(nil)
-	if state == nil {
-		if state, err = p.readState(ctx, stream.Name, signatures, files); err != nil {
-			return nil, err
-		}
+	if change.Add == nil {
+		change.Add = &Files{}
 	}
+	if change.Base != nil {
+		return p.plan(ctx, stream, change, signatures)
+	}
+	state, err := p.readLive(ctx, stream.Name, signatures, change.Add)
+	if err != nil {
+		return nil, err
+	}
+	change.Base = state
+	if state.Exists() {
+		return p.plan(ctx, stream, change, signatures)
+	}
+	// Whether the stream is a new one, or one that lost its HEAD, is looked at while it is planned as a new one.
+	looking, stop := context.WithCancel(ctx)
+	defer stop()
+	type look struct {
+		state *State
+		err   error
+	}
+	looked := make(chan look, 1)
+	go func() {
+		state, err := unlessLost(looking, p.Bucket, stream.Name)
+		looked <- look{state, err}
+	}()
+	plan, planErr := p.plan(ctx, stream, change, signatures)
+	switch l := <-looked; {
+	case l.err != nil:
+		return nil, l.err
+	case l.state.Exists():
+		change.Base = l.state
+		return p.plan(ctx, stream, change, signatures)
+	}
+	return plan, planErr
+}
+
+// plan plans a change on top of its base.
+func (p *Publisher) plan(ctx context.Context, stream Stream, change Change, signatures *signatureCheck) (*Plan, error) {
+	now, files, state := signatures.now, change.Add, change.Base
+	var err error
 	if files, err = p.unlessResigned(ctx, state, files); err != nil {
 		return nil, err
 	}

@@ -231,16 +231,32 @@ func (m *Manifest) pointer(name string) (Pointer, bool) {
 // State whose Exists is false, after two reads more that make sure of it. The manifest's bytes are checked against the digest in HEAD; what both say is only as
 // good as the bucket's access rules until the signatures inside are checked.
 func ReadState(ctx context.Context, b bucket.Bucket, stream layout.Stream) (*State, error) {
+	state, err := readLive(ctx, b, stream)
+	if err != nil || state.Exists() {
+		return state, err
+	}
+	return unlessLost(ctx, b, stream)
+}
+
+// unlessLost reads the state of a stream whose HEAD was not there: it does not exist if it was never published.
+func unlessLost(ctx context.Context, b bucket.Bucket, stream layout.Stream) (*State, error) {
+	pointer, err := anyPointer(ctx, b, stream)
+	if pointer == "" {
+		return &State{Head: Head{Stream: stream}}, err
+	}
+	// It was published after all: just now, or long ago.
+	state, err := readLive(ctx, b, stream)
+	if err == nil && !state.Exists() {
+		return nil, &HeadLostError{Stream: stream, Bucket: b.String(), Pointer: pointer}
+	}
+	return state, err
+}
+
+// readLive reads what HEAD says; the state does not exist if there is no HEAD.
+func readLive(ctx context.Context, b bucket.Bucket, stream layout.Stream) (*State, error) {
 	data, info, err := readAll(ctx, b, stream.Head(), maxHead)
 	if errors.Is(err, bucket.ErrNotExist) {
-		pointer, lookErr := anyPointer(ctx, b, stream)
-		if pointer == "" {
-			return &State{Head: Head{Stream: stream}}, lookErr // nil if it was never published
-		}
-		// It was published after all: just now, or long ago.
-		if data, info, err = readAll(ctx, b, stream.Head(), maxHead); errors.Is(err, bucket.ErrNotExist) {
-			return nil, &HeadLostError{Stream: stream, Bucket: b.String(), Pointer: pointer}
-		}
+		return &State{Head: Head{Stream: stream}}, nil
 	}
 	if err != nil {
 		return nil, err
