@@ -15,10 +15,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"cloud.google.com/go/auth/credentials"
 	"cloud.google.com/go/storage"
 	"google.golang.org/api/googleapi"
 	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
+	htransport "google.golang.org/api/transport/http"
 )
 
 // gcs is Google Cloud Storage. Its generations are the store's. The store refuses bytes that have not the CRC32C that we
@@ -34,6 +36,7 @@ type gcs struct {
 	whole    int64         // how large an object may be that is sent in one request, in bytes
 	chunk    int           // what each larger write holds in memory, in bytes
 	large    chan struct{} // has room for as many larger writes as there may be at a time
+	buffers  sync.Pool     // of *bytes.Buffer, for small objects
 
 	mu     sync.Mutex
 	client *storage.Client // guarded by mu; nil until it is needed
@@ -49,14 +52,7 @@ func (g *gcs) handle(ctx context.Context, bucket string) (*storage.BucketHandle,
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.client == nil {
-		options := []option.ClientOption{option.WithScopes(storage.ScopeReadWrite), storage.WithXMLReads(), option.WithTelemetryDisabled()}
-		if g.endpoint != "" {
-			options = append(options, option.WithEndpoint(g.endpoint+"/storage/v1/"))
-		}
-		if strings.HasPrefix(g.endpoint, "http:") {
-			options = append(options, option.WithoutAuthentication())
-		}
-		client, err := storage.NewClient(context.WithoutCancel(ctx), options...)
+		client, err := g.newClient(context.WithoutCancel(ctx))
 		if err != nil {
 			return nil, fmt.Errorf("%s (%w)", gcsLogin, err)
 		}
@@ -65,6 +61,29 @@ func (g *gcs) handle(ctx context.Context, bucket string) (*storage.BucketHandle,
 		g.client = client
 	}
 	return g.client.Bucket(bucket), nil
+}
+
+func (g *gcs) newClient(ctx context.Context) (*storage.Client, error) {
+	options := []option.ClientOption{option.WithTelemetryDisabled()}
+	if strings.HasPrefix(g.endpoint, "http:") {
+		options = append(options, option.WithoutAuthentication())
+	} else {
+		login, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{storage.ScopeReadWrite}})
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, option.WithAuthCredentials(login))
+	}
+	client, _, err := htransport.NewClient(ctx, options...)
+	if err != nil {
+		return nil, err
+	}
+	client.Transport = &gcsTransport{RoundTripper: client.Transport}
+	options = append(options, storage.WithXMLReads(), option.WithHTTPClient(client))
+	if g.endpoint != "" {
+		options = append(options, option.WithEndpoint(g.endpoint+"/storage/v1/"))
+	}
+	return storage.NewClient(ctx, options...)
 }
 
 const gcsLogin = "there are no Google credentials that work: run gcloud auth application-default login, or let GOOGLE_APPLICATION_CREDENTIALS name the file of a key"
@@ -106,9 +125,18 @@ func (g *gcs) open(ctx context.Context, key string, offset int64, generation Gen
 		}
 		o = o.Generation(number)
 	}
-	r, err := o.NewRangeReader(ctx, offset, -1)
+	said := &exchange{}
+	r, err := o.NewRangeReader(said.with(ctx), offset, -1)
 	if err != nil {
-		return nil, stored{}, g.fail("storage.objects.get", err)
+		err = g.fail("storage.objects.get", err)
+		switch {
+		case !errors.Is(err, ErrNotExist):
+		case strings.Contains(said.notFound, noSuchBucket):
+			err = errNoBucket
+		case strings.Contains(said.notFound, noSuchKey):
+			err = errNoObject
+		}
+		return nil, stored{}, err
 	}
 	return r, stored{Info{
 		Name:         key,
@@ -133,11 +161,15 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	send := func(w io.Writer) error { return copyContent(ctx, w, content) }
 	if content.Size <= g.small {
-		var data bytes.Buffer
+		data := takeBuffer(&g.buffers)
 		data.Grow(int(content.Size) + bytes.MinRead)
-		err = send(&data)
+		err = send(data)
 		sum.Write(data.Bytes())
-		send = func(w io.Writer) error { _, err := w.Write(data.Bytes()); return err }
+		send = func(w io.Writer) error {
+			defer g.buffers.Put(data)
+			_, err := w.Write(data.Bytes())
+			return err
+		}
 	} else {
 		err = send(sum)
 	}
@@ -163,7 +195,7 @@ func (g *gcs) put(ctx context.Context, key string, content Content, options PutO
 			return again
 		}))
 	}
-	w := o.NewWriter(ctx)
+	w := o.NewWriter((&exchange{gather: content.Size <= g.small}).with(ctx))
 	w.ContentType, w.CacheControl = options.ContentType, options.CacheControl
 	w.Metadata = newMetadata(content.SHA256, mark)
 	w.CRC32C, w.SendCRC32C = sum.Sum32(), true
@@ -271,6 +303,12 @@ func gcsNumber(g Generation) (int64, bool) {
 	return number, err == nil && number > 0
 }
 
+// What the XML API says that there is none of (https://cloud.google.com/storage/docs/xml-api/reference-status).
+const (
+	noSuchBucket = "NoSuchBucket"
+	noSuchKey    = "NoSuchKey"
+)
+
 // fail says what an error of the store's library means. The permissions are those that the request needed.
 func (g *gcs) fail(permissions string, err error) error {
 	var answer *googleapi.Error
@@ -290,9 +328,9 @@ func (g *gcs) fail(permissions string, err error) error {
 		return ErrCondition
 	case http.StatusNotFound, http.StatusGone:
 		switch {
-		case strings.Contains(answer.Message, "bucket does not exist") || strings.Contains(answer.Body, "NoSuchBucket"):
+		case strings.Contains(answer.Message, "bucket does not exist") || strings.Contains(answer.Body, noSuchBucket):
 			return errNoBucket
-		case strings.HasPrefix(answer.Message, "No such object") || strings.Contains(answer.Body, "NoSuchKey"):
+		case strings.HasPrefix(answer.Message, "No such object") || strings.Contains(answer.Body, noSuchKey):
 			return errNoObject
 		}
 		return ErrNotExist
