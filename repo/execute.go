@@ -164,24 +164,38 @@ func (run *execution) create(ctx context.Context) error {
 }
 
 // together does tasks, some at a time, until one fails. What does one goes on with the next: the stacks that the clients of
-// stores need are large, and grow slowly.
+// stores need are large, and grow slowly. Half as many begin as there may be, and each brings another when it is done with
+// its first task: those that wait for a new connection hold in memory what they will send.
 func (run *execution) together(ctx context.Context, tasks []func(context.Context) error) error {
 	var next atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for range min(run.Parallel, len(tasks)) {
-		group.Go(func() error {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(tasks) {
-					return nil
-				}
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				if err := tasks[i](ctx); err != nil {
-					return err
-				}
+	one := func() (more bool, err error) {
+		i := int(next.Add(1)) - 1
+		if i >= len(tasks) {
+			return false, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		return true, tasks[i](ctx)
+	}
+	work := func() error {
+		for {
+			if more, err := one(); !more || err != nil {
+				return err
 			}
+		}
+	}
+	for n := range min((run.Parallel+1)/2, len(tasks)) {
+		group.Go(func() error {
+			more, err := one()
+			if !more || err != nil {
+				return err
+			}
+			if n < run.Parallel/2 {
+				group.Go(work)
+			}
+			return work()
 		})
 	}
 	return group.Wait()

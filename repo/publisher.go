@@ -43,7 +43,8 @@ type Config struct {
 	By, ConfigDigest string
 	// Now tells the time.
 	Now func() time.Time
-	// Parallel is how many objects are written at once; 0 is 64. Each takes some 100 KB of memory, however large it is.
+	// Parallel is how many objects are written at once; 0 is what [bucket.Writers] says. Each takes some 150 KB of memory,
+	// however large it is.
 	Parallel int
 	// Progress is called while a plan is executed, if it is not nil; never by two goroutines at a time.
 	Progress func(Progress)
@@ -65,7 +66,7 @@ type Publisher struct{ Config }
 // NewPublisher returns a Publisher with the defaults of cfg filled in.
 func NewPublisher(cfg Config) *Publisher {
 	cfg.Validity = cmp.Or(cfg.Validity, defaultValidity)
-	cfg.Parallel = cmp.Or(cfg.Parallel, 64)
+	cfg.Parallel = cmp.Or(cfg.Parallel, bucket.Writers(cfg.Bucket))
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}

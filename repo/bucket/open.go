@@ -78,3 +78,14 @@ func (o Options) newCloud(a *address, s store) *cloud {
 	p := pace{cmp.Or(o.Attempts, patient.attempts), cmp.Or(o.Pause, patient.pause), patient.longest, cmp.Or(o.Patience, patient.patience)}
 	return &cloud{address: a.String(), prefix: a.prefix, store: s, pace: p, listPage: 1000}
 }
+
+// Writers is how many objects should be written to a bucket at once: as many as make it faster without taking more than some
+// 20 MB of memory, which is different from store to store.
+func Writers(b Bucket) int {
+	if c, ok := b.(*cloud); ok {
+		if _, ok := c.store.(*gcs); ok {
+			return 128
+		}
+	}
+	return 64
+}

@@ -45,7 +45,7 @@ func publish(ctx context.Context) error {
 		return err
 	}
 	b := &watched{Bucket: inner}
-	p := repo.NewPublisher(repo.Config{Bucket: b, URL: "https://pkgs.example.org", Signer: signer, Keyring: signer.Keyring(), Now: time.Now})
+	p := repo.NewPublisher(repo.Config{Bucket: b, URL: "https://pkgs.example.org", Signer: signer, Keyring: signer.Keyring(), Now: time.Now, Parallel: bucket.Writers(inner)})
 	var changes []repo.Change
 	switch {
 	case *dir != "":
