@@ -32,7 +32,7 @@ func (f *Files) rpms() iter.Seq[string] {
 }
 
 // signatureCheck verifies that rpms are signed by a key that users are given: a client with gpgcheck=1 refuses them otherwise,
-// after they are published.
+// after they are published. It uses all processors.
 type signatureCheck struct {
 	p   *Publisher
 	now time.Time
@@ -41,10 +41,10 @@ type signatureCheck struct {
 	known map[string]error // guarded by mu; what came of it, by file
 }
 
-// run verifies the rpms among some names of files on some processors, until ctx ends.
-func (c *signatureCheck) run(ctx context.Context, files *Files, names iter.Seq[string], processors int) {
+// run verifies the rpms among some names of files, until ctx ends.
+func (c *signatureCheck) run(ctx context.Context, files *Files, names iter.Seq[string]) {
 	var group errgroup.Group
-	group.SetLimit(processors)
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	for name := range names {
 		file := files.paths[name]
 		c.mu.Lock()
@@ -66,7 +66,7 @@ func (c *signatureCheck) run(ctx context.Context, files *Files, names iter.Seq[s
 
 // gate refuses packages that are not signed so.
 func (c *signatureCheck) gate(ctx context.Context, stream layout.Stream, files *Files, added []string) error {
-	c.run(ctx, files, slices.Values(added), runtime.GOMAXPROCS(0))
+	c.run(ctx, files, slices.Values(added))
 	var problems []string
 	for _, name := range added {
 		if err := c.known[files.paths[name]]; err != nil {
@@ -106,12 +106,12 @@ func signatureOf(file string) (*yum.Signature, error) {
 }
 
 // readLive is the function readLive of the publisher's bucket. While the store is waited for, signatures are verified: a first
-// publication has many. One processor is left to what comes from the store.
+// publication has many.
 func (p *Publisher) readLive(ctx context.Context, stream layout.Stream, signatures *signatureCheck, files *Files) (*State, error) {
 	waiting, done := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	defer group.Wait()
 	defer done()
-	group.Go(func() { signatures.run(waiting, files, files.rpms(), max(1, runtime.GOMAXPROCS(0)-1)) })
+	group.Go(func() { signatures.run(waiting, files, files.rpms()) })
 	return readLive(ctx, p.Bucket, stream)
 }
