@@ -35,7 +35,15 @@ func publish(ctx context.Context) error {
 	few := flag.Int("architectures", len(fixture.Architectures), "")
 	to := flag.Int64("to", 0, "serial to go back to")
 	resign := flag.Int("resign", 0, "how often to sign the index anew")
+	barely := flag.String("bare", "", "directory to send as it is")
 	flag.Parse()
+	if *barely != "" {
+		start := time.Now()
+		if err := bare(ctx, *address, *barely); err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(fixture.Result{Publish: time.Since(start)})
+	}
 	signer, err := fixture.ReadSigner()
 	if err != nil {
 		return err
