@@ -152,8 +152,13 @@ type GateError struct {
 }
 
 func (e *GateError) Error() string {
-	if len(e.Problems) == 1 {
-		return fmt.Sprintf("stream %s would not be right: %s", e.Stream, e.Problems[0])
+	return fmt.Sprintf("stream %s would not be right:%s", e.Stream, listed(e.Problems))
+}
+
+// listed is what follows a colon: the one problem, or all of them in lines of their own.
+func listed(problems []string) string {
+	if len(problems) == 1 {
+		return " " + problems[0]
 	}
-	return fmt.Sprintf("stream %s would not be right:\n  %s", e.Stream, strings.Join(e.Problems, "\n  "))
+	return "\n  " + strings.Join(problems, "\n  ")
 }
