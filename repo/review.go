@@ -42,7 +42,7 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("stream %s: this is not signed:%s", e.Stream, listed(e.Problems))
+	return fmt.Sprintf("stream %s: this is not signed:%s", e.Stream, asLines(e.Problems))
 }
 
 // Review is a request that was found to be in order: what signing it would mean. It is printed, and then that very value is

@@ -152,11 +152,11 @@ type GateError struct {
 }
 
 func (e *GateError) Error() string {
-	return fmt.Sprintf("stream %s would not be right:%s", e.Stream, listed(e.Problems))
+	return fmt.Sprintf("stream %s would not be right:%s", e.Stream, asLines(e.Problems))
 }
 
-// listed is what follows a colon: the one problem, or all of them in lines of their own.
-func listed(problems []string) string {
+// asLines is what follows a colon: the one problem, or all of them in lines of their own.
+func asLines(problems []string) string {
 	if len(problems) == 1 {
 		return " " + problems[0]
 	}
