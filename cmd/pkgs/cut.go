@@ -288,7 +288,7 @@ type publication struct {
 // newPublisher returns a publisher for a bucket.
 func (p *program) newPublisher(cfg *config, signing *signingKeys, b bucket.Bucket, progress func(repo.Progress)) *repo.Publisher {
 	var elsewhere *keys.Keyring
-	if len(signing.by.Keys()) > 0 {
+	if signing.by != nil && len(signing.by.Keys()) > 0 {
 		elsewhere = signing.by
 	}
 	return repo.NewPublisher(repo.Config{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -46,10 +47,16 @@ cache: cache
 	if err := os.WriteFile(c.program.configFile, []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	staging := bucket.NewMemory()
 	pkgs := func(b bucket.Bucket, args ...string) error {
 		p := &program{
 			stdout: io.Discard, stderr: io.Discard, now: c.program.now, getenv: c.program.getenv, backoff: time.Millisecond,
-			openBucket: func(string) (bucket.Bucket, error) { return b, nil },
+			openBucket: func(address string) (bucket.Bucket, error) {
+				if filepath.Base(address) == "staging" {
+					return staging, nil
+				}
+				return b, nil
+			},
 		}
 		root := newRoot(p)
 		root.SetArgs(append(args, "--config", c.program.configFile))
@@ -161,6 +168,42 @@ cache: cache
 	t.Logf("died at %d writes, pkgs verify named what was left after %d", deaths, named)
 	if named == 0 {
 		t.Error("pkgs verify never named what was left")
+	}
+
+	// A promotion that dies there is brought to its end by the next, which has nothing to promote. The streams that follow others
+	// come last, and are looked at once more by the one after that.
+	whole.Fault = nil
+	staging = whole
+	promote := []string{"promote", filepath.Join(c.dir, "staging"), filepath.Join(c.dir, "bucket"), "--confirm"}
+	production, dead := bucket.NewMemory(), false
+	production.Fault = func(op, name string) bucket.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		if dead = dead || op == "put" && name == layout.Streams; dead {
+			return bucket.NotApplied
+		}
+		return bucket.OK
+	}
+	if err := pkgs(production, promote...); err == nil || !dead {
+		t.Fatalf("a dead promotion ends with %v", err)
+	}
+	production.Fault = nil
+	for range 2 {
+		if err := pkgs(production, promote...); err != nil {
+			t.Error(err)
+		}
+		if n := listsOf(t, production); n != 2 {
+			t.Errorf("after the next promotion streams.json lists %d streams as they are", n)
+		}
+	}
+	for _, name := range []layout.Stream{settledStream, settledAlias} {
+		state, err := repo.ReadState(t.Context(), production, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if settled, err := repo.Settled(t.Context(), production, state); err != nil || !settled {
+			t.Errorf("%s is not settled in production: %v", name, err)
+		}
 	}
 }
 
