@@ -80,7 +80,6 @@ func (r *run) component(file string) (string, error) {
 type view struct {
 	component, arch string
 	packages        *index
-	contents        *contents
 }
 
 // has tells whether a package is in the view.
@@ -153,9 +152,11 @@ func (r *run) writeDebs(ctx context.Context, b *book) (err error) {
 		state.remember(x, result, func(c packed.Compression, _ packed.File) string { return path.Join(top, name+c.Suffix()) })
 		out.add(x, name, result)
 	}
-	for _, v := range views {
-		if err := out.addContents(ctx, v); err != nil {
-			return err
+	if r.Contents {
+		for _, v := range views {
+			if err := out.addContents(ctx, b, v); err != nil {
+				return err
+			}
 		}
 	}
 	if err := out.release(ctx, release); err != nil {
@@ -177,9 +178,6 @@ func (r *run) newViews(ctx context.Context, b *book, release apt.Config) (views 
 	for _, v := range views {
 		if v.packages, err = r.newIndex(ctx, b, v.path(layout.Packages), all...); err != nil {
 			return views, err
-		}
-		if r.Contents {
-			v.contents = &contents{}
 		}
 	}
 	return views, nil
@@ -203,9 +201,6 @@ func (r *run) fill(b *book, views []*view, state *stateWriter) error {
 				continue
 			}
 			v.packages.Add(e.sum, e.path, parts[0], []byte("\n"))
-			if v.contents != nil {
-				v.contents.add(e.arch, parts[1])
-			}
 		}
 	}
 	return nil

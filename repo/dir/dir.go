@@ -130,9 +130,10 @@ type run struct {
 	pool   *packed.Pool
 	result Result
 	// draft is what will be written; scanned the time of the file system at the beginning.
-	draft   *draft
-	scanned time.Time
-	large   sync.Mutex // held while a package is read that takes much memory
+	draft          *draft
+	scanned        time.Time
+	large          sync.Mutex // held while a package is read that takes much memory
+	contentsMemory int        // see there
 	// forget is set when the state has proved to be damaged.
 	forget bool
 }
@@ -155,7 +156,7 @@ func Index(ctx context.Context, root string, cfg Config) (*Result, error) {
 	if cfg.Dists && suite(cfg.Release) == "" {
 		return nil, errors.New("a repository below dists/ needs the name of a suite or a codename")
 	}
-	r := &run{Config: cfg, root: root, pool: packed.NewPool()}
+	r := &run{Config: cfg, root: root, pool: packed.NewPool(), contentsMemory: contentsMemory}
 	unlock, err := lock(root)
 	if err != nil {
 		return nil, err
