@@ -17,7 +17,7 @@ import (
 
 // Debs that take much memory to unpack, for a dictionary as large as any or for many names, are read one after the other:
 // on any number of processors it stays below 256 MB.
-func TestMemory(t *testing.T) {
+func TestHostileMemory(t *testing.T) {
 	const variable = "PKGS_TEST_MEMORY"
 	if dir := os.Getenv(variable); dir != "" {
 		debug.SetMemoryLimit(160 << 20) // as pkgs does
@@ -69,7 +69,7 @@ func TestMemory(t *testing.T) {
 			os.Link(first, filepath.Join(dir, fmt.Sprint(name, i+1, ".deb")))
 		}
 	}
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestMemory$")
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestHostileMemory$")
 	cmd.Env = append(os.Environ(), variable+"="+dir, "GOMAXPROCS=8")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
