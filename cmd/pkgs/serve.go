@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"strings"
@@ -25,7 +26,10 @@ func newServe(p *program) *cobra.Command {
 		Short: "Serve a bucket that is a directory, as a CDN would, on this machine",
 		Long: `Serve hands out the streams in a directory bucket over HTTP, with the content types and cache headers that a CDN
 would send, and prints what to paste on a machine with apt, dnf or zypper. It is for trying things: it has no TLS,
-and listens on 127.0.0.1 unless --addr says otherwise. It ends with ^C.`,
+and listens on 127.0.0.1 unless --addr says otherwise. It ends with ^C.
+
+A stream has the address in it that it was published for, the key url of the configuration. Served at another one, the lines
+for dnf and zypper do without its mirrorlist.`,
 		Example: `  pkgs serve out/bucket`,
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, given []string) error {
@@ -45,10 +49,14 @@ and listens on 127.0.0.1 unless --addr says otherwise. It ends with ^C.`,
 			if len(streams) == 0 {
 				p.log.Warn("no stream was published in this directory: `pkgs cut VERSION --confirm` publishes to the bucket of a configuration", "dir", given[0])
 			}
-			url := "http://" + listener.Addr().String()
-			fmt.Fprintf(p.stdout, "serving %s on %s\n", given[0], url)
+			here := "http://" + listener.Addr().String()
+			fmt.Fprintf(p.stdout, "serving %s on %s\n", given[0], here)
 			for _, stream := range streams {
-				repository := site.Repository{Stream: stream, URL: url, Keyring: keyringOf(root.FS(), stream)}
+				repository := site.Repository{Stream: stream, URL: here, Keyring: keyringOf(root.FS(), stream)}
+				if elsewhere := leadsTo(root.FS(), stream); elsewhere != "" && elsewhere != here {
+					repository.Copy = true
+					fmt.Fprintf(p.stdout, "\n# %s was published for %s, which its mirrorlist leads to.\n# These lines are for what is served here:\n", stream, elsewhere)
+				}
 				fmt.Fprintf(p.stdout, "\n%s\n", repository.Instructions())
 			}
 			return serve(cmd.Context(), listener, &directory{root.FS()})
@@ -97,6 +105,19 @@ func keyringOf(root fs.FS, stream layout.Stream) string {
 		}
 	}
 	return ""
+}
+
+// leadsTo is the public address that a stream's mirrorlist has; empty if there is none.
+func leadsTo(root fs.FS, stream layout.Stream) string {
+	data, err := fs.ReadFile(root, stream.Rpm(layout.Mirrorlist))
+	if err != nil {
+		return ""
+	}
+	address, _, _ := strings.Cut(string(data), "/"+string(stream)+"/")
+	if _, err := url.Parse(address); err != nil {
+		return "another address" // what is no URL may be anything, and is printed
+	}
+	return address
 }
 
 // directory serves the objects of a directory bucket with the headers of their class.

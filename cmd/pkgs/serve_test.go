@@ -2,8 +2,11 @@ package main
 
 import (
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/fstest"
+
+	"sigs.k8s.io/pkgs/repo/site"
 )
 
 // A directory bucket is served with the headers that the cloud stores keep: see TestServedHeaders in package repo.
@@ -32,5 +35,26 @@ func TestServeHeaders(t *testing.T) {
 		if answer.Code != 404 {
 			t.Errorf("the publisher's state is served: %d", answer.Code)
 		}
+	}
+}
+
+// Lines for a stream that was published for another address do not lead there.
+func TestServeElsewhere(t *testing.T) {
+	const stream, here = "core:/stable:/v1.35", "http://127.0.0.1:8080"
+	for mirrorlist, want := range map[string]string{
+		here + "/" + stream + "/rpm-snapshots/1-0123456789abcdef/\n":                      here,
+		"https://pkgs.example.org/sub/" + stream + "/rpm-snapshots/1-0123456789abcdef/\n": "https://pkgs.example.org/sub",
+		"http://\x1b[2J/" + stream + "/":                                                  "another address",
+	} {
+		if got := leadsTo(fstest.MapFS{stream + "/rpm/mirrorlist": {Data: []byte(mirrorlist)}}, stream); got != want {
+			t.Errorf("%q leads to %q, want %q", mirrorlist, got, want)
+		}
+	}
+	if got := leadsTo(fstest.MapFS{}, stream); got != "" {
+		t.Errorf("a stream without rpms leads to %q", got)
+	}
+	text := site.Repository{Stream: stream, URL: here, Copy: true}.Instructions()
+	if strings.Contains(text, "mirrorlist") || strings.Contains(text, "core.sources") || strings.Contains(text, "/core.repo |") || strings.Count(text, "baseurl="+here+"/"+stream+"/rpm/\n") != 2 {
+		t.Errorf("the lines for a copy are\n%s", text)
 	}
 }

@@ -29,6 +29,9 @@ type Repository struct {
 	URL string
 	// Keyring is the name of the package that brings users the keys; empty if there is none.
 	Keyring string
+	// Copy says that this is a copy at another address than the one that the mirrorlist and the files of the stream have in
+	// them: users are told of neither.
+	Copy bool
 }
 
 // nickname is what files on the user's machine are called after.
@@ -84,7 +87,12 @@ func KeyringOf(sources []byte) string {
 
 // Repo is the stream's .repo file for dnf, yum and zypper (dnf.conf(5)). It uses the mirrorlist, which names an immutable
 // snapshot: a client never meets a repomd.xml whose signature is not there yet.
-func (r Repository) Repo() string { return r.repo("mirrorlist=" + r.rpm(layout.Mirrorlist)) }
+func (r Repository) Repo() string {
+	if r.Copy {
+		return r.repo(r.baseURL())
+	}
+	return r.repo("mirrorlist=" + r.rpm(layout.Mirrorlist))
+}
 
 // baseURL is what says in a .repo file where the repository itself is, as pkgs.k8s.io has always had it. It is for whoever
 // copies the repository: dnf reposync refuses snapshots, whose packages lie outside of them.
@@ -129,8 +137,11 @@ func (r Repository) Instructions() string {
 	line("echo '%s' | sudo tee /etc/apt/sources.list.d/%s.list", strings.TrimSuffix(r.AptList(), "\n"), name)
 	line("sudo apt-get update")
 	install("apt-get")
-	line("# or, in the place of the line with echo:")
-	line("#   curl -fsSL %s | sudo tee /etc/apt/sources.list.d/%s.sources\n", page(".sources"), name)
+	if !r.Copy {
+		line("# or, in the place of the line with echo:")
+		line("#   curl -fsSL %s | sudo tee /etc/apt/sources.list.d/%s.sources", page(".sources"), name)
+	}
+	line("")
 
 	line("# %s with dnf or yum", r.Stream)
 	if file := r.RpmKeyring(); file != "" {
@@ -138,8 +149,11 @@ func (r Repository) Instructions() string {
 	}
 	line("cat <<'EOF' | sudo tee /etc/yum.repos.d/%s.repo\n%sEOF", name, r.Repo())
 	install("dnf")
-	line("# or, in the place of the file that cat writes:\n#   curl -fsSL %s | sudo tee /etc/yum.repos.d/%s.repo", page(".repo"), name)
-	line("# or, to copy the repository with dnf reposync, in the place of the line with mirrorlist:\n#   %s\n", r.baseURL())
+	if !r.Copy {
+		line("# or, in the place of the file that cat writes:\n#   curl -fsSL %s | sudo tee /etc/yum.repos.d/%s.repo", page(".repo"), name)
+		line("# or, to copy the repository with dnf reposync, in the place of the line with mirrorlist:\n#   %s", r.baseURL())
+	}
+	line("")
 
 	line("# %s with zypper", r.Stream)
 	key := r.rpm(layout.RepomdKey)
