@@ -3,6 +3,7 @@ package repo
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -437,7 +438,9 @@ func TestPromoteInStore(t *testing.T) {
 			}
 			from, to := publisher(t, open("staging")), publisher(t, open("production"))
 			from.URL, to.Signer = stagingURL, nil
-			mustAdd(t, from, packages(t, "1.35.0", strings.Repeat("a program ", 1000)))
+			program := make([]byte, 1<<18) // that no compression makes smaller
+			rand.NewChaCha8([32]byte{}).Read(program)
+			mustAdd(t, from, packages(t, "1.35.0", string(program)))
 			mustAdd(t, from, packages(t, "1.35.1", "two"))
 			uploaded.Store(0)
 			plan := mustPromote(t, from, to)

@@ -70,6 +70,30 @@ func TestUnlisted(t *testing.T) {
 	if !settled() {
 		t.Error("after all was done that is not noted")
 	}
+
+	// Neither is one whose pointers cannot be put right.
+	if err := p.Settle(t.Context(), streamName, repo.Ref{}); err != nil {
+		t.Fatal(err)
+	}
+	memory := s.bucket.(*bucket.Memory)
+	if err := memory.Corrupt(streamName.Rpm(layout.RepomdAsc), func(data []byte) []byte { return data[1:] }); err != nil {
+		t.Fatal(err)
+	}
+	memory.Fault = func(op, name string) bucket.Fault {
+		if op == "put" && layout.ClassOf(name) == layout.Pointer {
+			return bucket.NotApplied
+		}
+		return bucket.OK
+	}
+	s.run()
+	if settled() {
+		t.Error("a stream with a wrong pointer counts as settled")
+	}
+	memory.Fault = nil
+	s.run()
+	if !settled() {
+		t.Error("after the pointer was put right that is not noted")
+	}
 }
 
 // Streams that the configuration does not have are told of, and asked about when nobody signs them any more.
