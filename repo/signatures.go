@@ -140,7 +140,7 @@ func (p *Publisher) PlanSigned(ctx context.Context, stream Stream, r *Request, s
 	}
 	i := r.Index
 	if state.Head.Serial == i.Serial && state.Head.Time.Equal(i.Time) && state.Manifest.Previous == i.Base {
-		return p.Plan(ctx, stream, Change{Base: state})
+		return p.Plan(ctx, stream, Change{Base: state, Settled: true})
 	}
 	if state.Head.Serial != i.From || state.Head.Manifest != i.Base {
 		return nil, &MovedError{Stream: stream.Name, From: i.From, Live: state.Head.Serial}
