@@ -126,11 +126,11 @@ func parseState(file *os.File, variant string) (*state, error) {
 		return nil, err
 	}
 	head, rest, _ := strings.Cut(table, "\n")
-	words := strings.Split(head, "\t")
-	if len(words) != 3 || words[0] != stateVersion || words[1] != variant {
+	scan, ok := strings.CutPrefix(head, stateVersion+"\t"+variant+"\t")
+	if !ok {
 		return nil, errors.New("made by another version of this program, or with other options")
 	}
-	p := stateParser{words: words[2:]}
+	p := stateParser{line: scan}
 	scanned := p.time()
 	unframe, err := packed.NewUnframer()
 	if err != nil {
@@ -142,7 +142,7 @@ func parseState(file *os.File, variant string) (*state, error) {
 	for p.err == nil && rest != "" {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
-		p.words = strings.Split(line, "\t")
+		p.line, p.over = line, false
 		switch kind := p.word(); kind {
 		case "piece":
 			piece := packed.Piece{Key: p.digest(), Length: p.number(maxPart), Plain: p.number(maxPart)}
@@ -201,8 +201,9 @@ func readTable(file *os.File) (string, error) {
 
 // stateParser takes the words off a line.
 type stateParser struct {
-	words []string
-	err   error
+	line string // what is left of it
+	over bool   // whether that is nothing, not even an empty word
+	err  error
 }
 
 func (p *stateParser) fail(what string) {
@@ -212,12 +213,12 @@ func (p *stateParser) fail(what string) {
 }
 
 func (p *stateParser) word() string {
-	if len(p.words) == 0 {
+	if p.over {
 		p.fail("the end of a line")
 		return ""
 	}
-	w := p.words[0]
-	p.words = p.words[1:]
+	w, rest, more := strings.Cut(p.line, "\t")
+	p.line, p.over = rest, !more
 	return w
 }
 

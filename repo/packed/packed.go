@@ -110,18 +110,19 @@ func Keep(file io.ReaderAt, pieces []Piece) *Kept {
 	return k
 }
 
-// member returns the member of that key, nil where there is none.
-func (k *Kept) member(key [sha256.Size]byte) ([]byte, error) {
-	if k == nil {
-		return nil, nil
+// find tells where the member of that key is.
+func (k *Kept) find(key [sha256.Size]byte) (s span, ok bool) {
+	if k != nil {
+		s, ok = k.found[key]
 	}
-	s, ok := k.found[key]
-	if !ok {
-		return nil, nil
-	}
-	data := make([]byte, s.length)
-	_, err := io.ReadFull(io.NewSectionReader(k.file, s.at, s.length), data)
-	return data, err
+	return s, ok
+}
+
+// read returns a member, in the memory of buffer if it is enough.
+func (k *Kept) read(s span, buffer []byte) ([]byte, error) {
+	buffer = slices.Grow(buffer[:0], int(s.length))[:s.length]
+	_, err := io.ReadFull(io.NewSectionReader(k.file, s.at, s.length), buffer)
+	return buffer, err
 }
 
 // Writer writes one index. Its methods are for one goroutine; any number of Writers may share a Pool.
@@ -136,18 +137,21 @@ type Writer struct {
 	key   hash.Hash
 	line  []byte
 
-	jobs chan *job
-	done chan error
-	outs []*output
-	keys []Piece
-	text *output // knows what is written, uncompressed: one of outs where that is written, too, or one that has to be told
-	told bool
+	jobs   chan *job
+	done   chan error
+	member []byte // memory for one that is kept
+	outs   []*output
+	keys   []Piece
+	text   *output // knows what is written, uncompressed: one of outs where that is written, too, or one that has to be told
+	told   bool
 }
 
-// job is a piece on its way. ready is closed when member, or err, is there.
+// job is a piece on its way. Its member is among those that are kept, or there, or err is, when ready is closed.
 type job struct {
 	plain, member []byte
 	key           [sha256.Size]byte
+	from          span
+	kept          bool
 	err           error
 	ready         chan struct{}
 }
@@ -225,15 +229,13 @@ func (w *Writer) cut() {
 	w.key.Reset()
 	w.plain, _ = take(w.texts)
 	w.plain = w.plain[:0]
-	if w.made != None {
+	if j.from, j.kept = w.kept.find(j.key); j.kept || w.made == None {
+		close(j.ready)
+	} else {
 		w.pool.start(func() {
 			defer close(j.ready)
-			if j.member, j.err = w.kept.member(j.key); j.err == nil && j.member == nil {
-				j.member, j.err = w.pool.pack(w.made, j.plain)
-			}
+			j.member, j.err = w.pool.pack(w.made, j.plain)
 		})
-	} else {
-		close(j.ready)
 	}
 	w.jobs <- j
 }
@@ -281,6 +283,10 @@ func (w *Writer) run(ctx context.Context) {
 }
 
 func (w *Writer) write(j *job) error {
+	if j.kept {
+		w.member, j.err = w.kept.read(j.from, w.member)
+		j.member = w.member
+	}
 	if j.err != nil {
 		return j.err
 	}
