@@ -82,10 +82,12 @@ func (o Options) newCloud(a *address, s store) *cloud {
 // Writers is how many objects should be written to a bucket at once: as many as make it faster without taking more than some
 // 20 MB of memory, which is different from store to store.
 func Writers(b Bucket) int {
-	if c, ok := b.(*cloud); ok {
-		if _, ok := c.store.(*gcs); ok {
-			return 128
-		}
+	c, ok := b.(*cloud)
+	if !ok {
+		return 64
 	}
-	return 64
+	if _, ok := c.store.(*s3Store); ok {
+		return 80
+	}
+	return 128
 }
