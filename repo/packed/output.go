@@ -198,6 +198,9 @@ func (o *output) startXZ(ctx context.Context, processors int) {
 		}, nil)
 	}()
 	o.put = func(p []byte) error {
+		if len(p) == 0 { // an index that is empty has a member in gzip and no block in xz
+			return nil
+		}
 		select {
 		case pieces <- p:
 			return nil
