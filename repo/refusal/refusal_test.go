@@ -59,6 +59,15 @@ func TestRune(t *testing.T) {
 	}
 }
 
+// A file whose name is no text is named all the same, and says nothing to a terminal.
+func TestErrorQuotes(t *testing.T) {
+	for name, want := range map[string]string{"für dich.deb": "für dich.deb: x", "a\nb\x1b[2J.deb": `"a\nb\x1b[2J.deb": x`, "\xff": `"\xff": x`} {
+		if got := (&Error{name, errors.New("x")}).Error(); got != want {
+			t.Errorf("%q: got %s, want %s", name, got, want)
+		}
+	}
+}
+
 // TestPath holds foreign paths to what is said of them; which of them clients can fetch, the tests of package dir show.
 func TestPath(t *testing.T) {
 	for _, good := range []string{"a.deb", "_a/.b/~c+(1)&[d]'!=@,%3a^.deb", "für dich/日本 .deb", "cafe\u0301.deb", "a/-b.deb", strings.Repeat("a", MaxPath-4) + ".deb"} {

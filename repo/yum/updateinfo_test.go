@@ -25,7 +25,7 @@ func TestUpdateinfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := string(data)
-	for _, want := range []string{`<issued date="2026-01-02 02:04:05"/>`, "<title>A &lt;title&gt;</title>", "<description>x &amp; y</description>",
+	for _, want := range []string{`<update from="a@example.org" status="final" type="security" version="1">`, "<severity>Important</severity>", `<issued date="2026-01-02 02:04:05"/>`, "<title>A &lt;title&gt;</title>", "<description>x &amp; y</description>",
 		`<reference href="https://example.org/?a=b&amp;c=d" id="CVE-1" type="cve" title="CVE-1"/>`,
 		`<package name="a" version="1" release="2" epoch="0" arch="noarch">`, "<reboot_suggested>True</reboot_suggested>"} {
 		if !strings.Contains(text, want) {
