@@ -22,7 +22,7 @@ func TestComponents(t *testing.T) {
 	cfg := config()
 	cfg.Dists, cfg.Contents = true, true
 	cfg.Compress = []packed.Compression{packed.Gzip, packed.XZ, packed.Zstd}
-	cfg.Release = apt.Config{Date: date, Codename: "code", Components: []string{"main", "contrib"}, Architectures: []string{"i386"}}
+	cfg.Release = apt.Config{Date: date, Codename: "code", NotAutomatic: true, Components: []string{"main", "contrib"}, Architectures: []string{"i386"}}
 	mustIndex(t, dir, cfg)
 	for view, want := range map[string][]string{
 		"main/binary-amd64": {"aa", "every"}, "main/binary-arm64": {"every"}, "main/binary-i386": {"every"},
@@ -44,7 +44,7 @@ func TestComponents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Architectures: amd64 arm64 i386\n", "Components: main contrib\n", " contrib/binary-i386/Packages.xz\n", " main/Contents-i386.zst\n"} {
+	for _, want := range []string{"Architectures: amd64 arm64 i386\n", "Components: main contrib\n", "NotAutomatic: yes\n", " contrib/binary-i386/Packages.xz\n", " main/Contents-i386.zst\n"} {
 		if !strings.Contains(string(release), want) {
 			t.Errorf("Release does not say %q:\n%s", want, release)
 		}
@@ -57,7 +57,7 @@ func TestComponents(t *testing.T) {
 		options := aptIn(t, "deb [trusted=yes] "+url+" code main contrib", compression)
 		options = append(options, "-o", "APT::Architectures::=i386", "-o", "Acquire::By-Hash=force", "-o", "Acquire::PDiffs=true", "-o", "Acquire::Languages::=de")
 		tool(t, dir, "apt", "apt-get", append(slices.Clone(options), "update")...)
-		if got := tool(t, dir, "apt", "apt-cache", append(options, "policy", "aa", "bb:arm64", "every")...); strings.Count(got, "1-1 500") != 3 {
+		if got := tool(t, dir, "apt", "apt-cache", append(options, "policy", "aa", "bb:arm64", "every")...); strings.Count(got, "1-1 1\n") != 3 {
 			t.Errorf("%s: apt-cache policy says\n%s", compression, got)
 		}
 	}
