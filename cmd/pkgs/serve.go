@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ for dnf and zypper do without its mirrorlist.`,
 			if len(streams) == 0 {
 				p.log.Warn("no stream was published in this directory: `pkgs cut VERSION --confirm` publishes to the bucket of a configuration", "dir", given[0])
 			}
-			here := "http://" + listener.Addr().String()
+			here := "http://" + reached(listener.Addr().(*net.TCPAddr))
 			fmt.Fprintf(p.stdout, "serving %s on %s\n", given[0], here)
 			for _, stream := range streams {
 				repository := site.Repository{Stream: stream, URL: here, Keyring: keyringOf(root.FS(), stream)}
@@ -64,6 +65,15 @@ for dnf and zypper do without its mirrorlist.`,
 	}
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:8080", "`address` to listen on; port 0 takes a free one")
 	return cmd
+}
+
+// reached is the host and port by which others reach an address that is listened on: by the name of this machine where it
+// is any address of it.
+func reached(addr *net.TCPAddr) string {
+	if name, err := os.Hostname(); err == nil && addr.IP.IsUnspecified() {
+		return net.JoinHostPort(name, strconv.Itoa(addr.Port))
+	}
+	return addr.String()
 }
 
 // serve answers requests until ctx ends.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"net"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -56,5 +58,24 @@ func TestServeElsewhere(t *testing.T) {
 	text := site.Repository{Stream: stream, URL: here, Copy: true}.Instructions()
 	if strings.Contains(text, "mirrorlist") || strings.Contains(text, "core.sources") || strings.Contains(text, "/core.repo |") || strings.Count(text, "baseurl="+here+"/"+stream+"/rpm/\n") != 2 {
 		t.Errorf("the lines for a copy are\n%s", text)
+	}
+}
+
+// Whoever is on another machine can use the address that is printed.
+func TestServeReached(t *testing.T) {
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for listened, want := range map[string]string{
+		"127.0.0.1:80": "127.0.0.1:80", "[::1]:80": "[::1]:80", "[::]:8080": name + ":8080", "0.0.0.0:1": name + ":1",
+	} {
+		addr, err := net.ResolveTCPAddr("tcp", listened)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := reached(addr); got != want {
+			t.Errorf("what listens on %s is reached at %s, want %s", listened, got, want)
+		}
 	}
 }

@@ -180,7 +180,14 @@ func (s *StreamReport) verdict() string {
 	for kind, n := range sortedCounts(counts) {
 		words = append(words, fmt.Sprintf("%d %s", n, kind))
 	}
-	verdict := cmp.Or(strings.Join(words, ", "), "right")
+	verdict := strings.Join(words, ", ")
+	switch {
+	case verdict != "":
+	case s.Serial == 0:
+		verdict = "not published yet"
+	default:
+		verdict = "right"
+	}
 	if alarm {
 		verdict = "ALARM: " + verdict
 	}
