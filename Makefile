@@ -18,11 +18,11 @@ help: ## print this list
 
 .PHONY: build
 build: ## compile bin/pkgs
-	CGO_ENABLED=0 go build -tags grpcnotrace -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/pkgs ./cmd/pkgs
+	CGO_ENABLED=0 go build -tags grpcnotrace,disable_grpc_modules -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/pkgs ./cmd/pkgs
 
 .PHONY: build-pkcs11
 build-pkcs11: ## compile bin/pkgs with PKCS#11, which needs a C compiler and ties it to this system's C library
-	CGO_ENABLED=1 go build -tags grpcnotrace,pkcs11 -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/pkgs ./cmd/pkgs
+	CGO_ENABLED=1 go build -tags grpcnotrace,disable_grpc_modules,pkcs11 -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/pkgs ./cmd/pkgs
 
 .PHONY: release
 release: ## make out/release, a directory of upstream releases to cut from
@@ -110,7 +110,7 @@ bench-index: build ## measure pkgs index against apt-ftparchive, createrepo_c, r
 .PHONY: bench-publish
 bench-publish: ## measure publishing beside aptly and rclone, against stores 30 ms away; some minutes
 	mkdir -p out/bench
-	cd testdata/bench && GOWORK=off go build -tags grpcnotrace -o $(CURDIR)/out/bench/ ./publish ./publish/publisher
+	cd testdata/bench && GOWORK=off go build -tags grpcnotrace,disable_grpc_modules -o $(CURDIR)/out/bench/ ./publish ./publish/publisher
 	cd testdata/bench/publish && $(CURDIR)/out/bench/publish -runs $(RUNS) -only "$(ONLY)"
 
 .PHONY: clean
