@@ -13,11 +13,14 @@ import (
 )
 
 var (
-	nameForm        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$`)
-	versionForm     = regexp.MustCompile(`^[0-9][A-Za-z0-9._+~^]{0,127}$`)
+	nameForm        = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+	versionForm     = regexp.MustCompile(`^[0-9][A-Za-z0-9._+~^]*$`)
 	archForm        = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,31}$`)
 	interpreterForm = regexp.MustCompile(`^/[A-Za-z0-9/_.+-]+( [A-Za-z0-9/_.+=-]+)*$`)
 )
+
+// maxWord is how many bytes a word in the name of a package has at most.
+const maxWord = 128
 
 // Check says what is wrong with m, if anything. [Write] calls it before it writes a byte.
 func (m Meta) Check() error {
@@ -31,7 +34,7 @@ func (m Meta) Check() error {
 		{"release", m.Release, versionForm, "a digit, then letters, digits and . _ + ~ ^"},
 		{"architecture", m.Arch, archForm, "RPM's name, such as x86_64"},
 	} {
-		if !c.form.MatchString(c.value) {
+		if len(c.value) > maxWord || !c.form.MatchString(c.value) {
 			return fmt.Errorf("%s %q: expected %s", c.what, payload.Abbreviate(c.value), c.expected)
 		}
 	}

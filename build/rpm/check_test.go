@@ -18,6 +18,8 @@ func TestCheckRefuses(t *testing.T) {
 	for want, change := range map[string]func(*rpm.Meta){
 		`name "a b"`:               func(m *rpm.Meta) { m.Name = "a b" },
 		`name "../a"`:              func(m *rpm.Meta) { m.Name = "../a" },
+		`name "aaaa`:               func(m *rpm.Meta) { m.Name = strings.Repeat("a", 129) },
+		`release "1111`:            func(m *rpm.Meta) { m.Release = strings.Repeat("1", 129) },
 		`name ""`:                  func(m *rpm.Meta) { m.Name = "" },
 		`version "v1"`:             func(m *rpm.Meta) { m.Version = "v1" },
 		`version "1-2"`:            func(m *rpm.Meta) { m.Version = "1-2" },

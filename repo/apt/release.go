@@ -57,8 +57,8 @@ type IndexFile struct {
 const dateForm = "Mon, 02 Jan 2006 15:04:05 -0700"
 
 var (
-	suiteForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+.:/~_-]{0,127}$`)
-	pathForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+.~_/-]{0,255}$`)
+	suiteForm = grammar{pattern: regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+.:/~_-]*$`), most: 128}
+	pathForm  = grammar{pattern: regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+.~_/-]*$`), most: 256}
 )
 
 // check tells whether a Release file can say what cfg holds.
@@ -72,19 +72,19 @@ func (cfg Config) check() error {
 		}
 	}
 	for _, f := range []field{{"Suite", cfg.Suite}, {"Codename", cfg.Codename}, {"Version", cfg.Version}} {
-		if f.value != "" && !suiteForm.MatchString(f.value) {
+		if f.value != "" && !suiteForm.match(f.value) {
 			return fmt.Errorf("field %s: %q: expected one word of letters, digits and + . : / ~ _ -", f.name, refusal.Shorten(f.value))
 		}
 	}
 	seen := make(map[string]bool)
 	for _, a := range cfg.Architectures {
-		if !grammars[Strict][architecture].MatchString(a) || seen[a] {
+		if !grammars[Strict][architecture].match(a) || seen[a] {
 			return fmt.Errorf("field Architectures: %q is no architecture, or there twice", refusal.Shorten(a))
 		}
 		seen[a] = true
 	}
 	for i, c := range cfg.Components {
-		if !suiteForm.MatchString(c) || slices.Contains(cfg.Components[:i], c) {
+		if !suiteForm.match(c) || slices.Contains(cfg.Components[:i], c) {
 			return fmt.Errorf("field Components: %q is no component, or there twice", refusal.Shorten(c))
 		}
 	}
@@ -246,7 +246,7 @@ func parseIndexFiles(value string) ([]IndexFile, error) {
 	var files []IndexFile
 	for _, line := range strings.Split(strings.TrimPrefix(value, "\n"), "\n") {
 		part := strings.Split(strings.TrimPrefix(line, " "), " ")
-		if len(part) != 3 || !digestForm.MatchString(part[0]) || !pathForm.MatchString(part[2]) {
+		if len(part) != 3 || !digestForm.MatchString(part[0]) || !pathForm.match(part[2]) {
 			return nil, fmt.Errorf("%q is not a digest, a size and a path", refusal.Shorten(line))
 		}
 		size, err := strconv.ParseInt(part[1], 10, 63)

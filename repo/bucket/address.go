@@ -21,15 +21,16 @@ func (a *address) String() string {
 	return strings.TrimSuffix(a.scheme+"://"+a.bucket+"/"+a.prefix, "/")
 }
 
-var (
-	gcsBucket = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$`)
-	s3Bucket  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	region    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+// Patterns, which are compiled when an address is read: those that count take long, and most commands read none.
+const (
+	gcsBucket = `^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$`
+	s3Bucket  = `^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`
+	region    = `^[a-z0-9][a-z0-9-]{0,62}$`
 )
 
 // parseAddress reads an address such as s3://bucket/prefix?region=eu-central-1. Of the parameters each may be given
 // once, and only those named.
-func parseAddress(text, form string, bucket *regexp.Regexp, parameters ...string) (*address, error) {
+func parseAddress(text, form string, bucket string, parameters ...string) (*address, error) {
 	wrong := func(format string, args ...any) error {
 		return fmt.Errorf("%q is not a bucket's address: %s: expected %s", text, fmt.Sprintf(format, args...), form)
 	}
@@ -45,7 +46,7 @@ func parseAddress(text, form string, bucket *regexp.Regexp, parameters ...string
 		return nil, fmt.Errorf("a bucket's address holds a user or a password: expected %s, with credentials where the store's tools look for them", form)
 	case u.Fragment != "" || strings.Contains(text, "#"):
 		return nil, wrong("it has a #, which is %%23 in a prefix")
-	case !bucket.MatchString(u.Host):
+	case !regexp.MustCompile(bucket).MatchString(u.Host):
 		return nil, wrong("%q cannot be the name of a bucket", u.Host)
 	}
 	a := &address{scheme: u.Scheme, bucket: u.Host, values: map[string]string{}}
@@ -73,7 +74,7 @@ func parseAddress(text, form string, bucket *regexp.Regexp, parameters ...string
 	if err := checkEndpoint(a.values["endpoint"]); err != nil {
 		return nil, wrong("%v", err)
 	}
-	if r, ok := a.values["region"]; ok && !region.MatchString(r) {
+	if r, ok := a.values["region"]; ok && !regexp.MustCompile(region).MatchString(r) {
 		return nil, wrong("%q cannot be the name of a region", r)
 	}
 	return a, nil
