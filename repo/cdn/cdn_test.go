@@ -184,7 +184,7 @@ func TestAttempts(t *testing.T) {
 		{"forbidden", []int{403}, "no such token", 1, "403 Forbidden: no such token: are the credentials the right ones, and may they purge?"},
 		{"Google's quota", []int{403, 200}, `{"error": {"errors": [{"reason": "rateLimitExceeded"}]}}`, 2, ""},
 		{"bad request", []int{400}, "<b>what</b>\n\n  do you\tmean", 1, "400 Bad Request: <b>what</b> do you mean"},
-		{"a method that the API lacks", []int{501}, "", 1, "501 " + http.StatusText(501)},
+		{"a method that the API lacks", []int{http.StatusNotImplemented}, "", 1, "501 " + http.StatusText(http.StatusNotImplemented)},
 		{"not in the cache", []int{404}, "", 1, ""},
 		{"redirect", []int{302}, "", 1, "redirects to https://elsewhere.example.org/?k=[secret], where it is not sent"},
 	} {
